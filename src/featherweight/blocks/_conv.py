@@ -1,0 +1,112 @@
+"""Convolution, batch normalisation and activation: the brick, and the depthwise separable pair of it."""
+
+from collections.abc import Callable
+
+from torch import Tensor, nn
+
+ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    "relu": lambda: nn.ReLU(inplace=True),
+    "relu6": lambda: nn.ReLU6(inplace=True),
+    "silu": lambda: nn.SiLU(inplace=True),
+    "hard_swish": lambda: nn.Hardswish(inplace=True),
+    "sigmoid": nn.Sigmoid,
+    "hard_sigmoid": nn.Hardsigmoid,
+}
+
+
+def activation(name: str) -> nn.Module:
+    """Make the activation module of that name.
+
+    Raises: ValueError: unknown name; the message lists the known ones.
+
+    Example:
+        >>> activation("relu6")
+        ReLU6(inplace=True)
+    """
+    if name not in ACTIVATIONS:
+        raise ValueError(f"unknown activation {name!r}; known: {', '.join(ACTIVATIONS)}")
+    return ACTIVATIONS[name]()
+
+
+class ConvNormAct(nn.Module):
+    """Convolution without bias, batch normalisation, activation.
+
+    x [N, in, H, W] -> conv [N, out, H/s, W/s] -> batch norm -> activation
+
+    Args:
+        kernel_size: odd side of the kernel, in pixels; the padding is half of it, so that stride 1 keeps the size.
+        groups: in_channels (with out_channels equal to it) makes the convolution depthwise.
+        activation: a name of `ACTIVATIONS`, or None for a linear layer.
+    Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]
+    Cost per image, multiply-adds (k kernel, H' x W' output): H'*W' * in/groups * out * k*k
+    Raises: ValueError: kernel_size is even.
+    Differs from TensorFlow's 'SAME': the padding is symmetric; on an even input with stride 2 TensorFlow pads the
+    bottom and right only. The cost is equal.
+
+    Example:
+        >>> import torch
+        >>> ConvNormAct(3, 32, kernel_size=3, stride=2, activation="relu6")(torch.zeros(1, 3, 224, 224)).shape
+        torch.Size([1, 32, 112, 112])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 1,
+        stride: int = 1,
+        groups: int = 1,
+        activation: str | None = "relu",
+    ) -> None:
+        super().__init__()
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, so that stride 1 keeps the size; got {kernel_size}")
+        self.conv = nn.Conv2d(
+            in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=False
+        )
+        self.norm = nn.BatchNorm2d(out_channels)
+        self.act = _activation(activation) if activation else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
+        y: Tensor = self.act(self.norm(self.conv(x)))
+        return y
+
+
+_activation = activation  # inside ConvNormAct the word is an argument
+
+
+class DepthwiseSeparable(nn.Module):
+    """Filter each channel by itself, then mix the channels: a 3x3 convolution at about a ninth of its cost.
+
+    x [N, in, H, W] -> kxk depthwise [N, in, H/s, W/s] -> 1x1 [N, out, H/s, W/s]
+
+    Args:
+        kernel_size: odd side of the depthwise kernel, in pixels.
+        activation: after each of the two, behind its batch normalisation.
+    Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]
+    Cost per image, multiply-adds (k kernel, H' x W' output): H'*W'*in*k*k + H'*W'*in*out,
+    that is 1/out + 1/k^2 of the ordinary convolution (Section 3.1 of the paper).
+    Source: Howard et al. 2017, https://arxiv.org/abs/1704.04861, Section 3.1, Fig. 3. Differs from the paper: the
+    activation is an argument; the released code uses ReLU6 where the paper says ReLU.
+
+    Example:
+        >>> import torch
+        >>> DepthwiseSeparable(32, 64, stride=2)(torch.zeros(1, 32, 112, 112)).shape
+        torch.Size([1, 64, 56, 56])
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, kernel_size: int = 3, stride: int = 1, activation: str = "relu6"
+    ) -> None:
+        super().__init__()
+        self.depthwise = ConvNormAct(
+            in_channels, in_channels, kernel_size=kernel_size, stride=stride, groups=in_channels, activation=activation
+        )
+        self.pointwise = ConvNormAct(in_channels, out_channels, activation=activation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
+        y: Tensor = self.pointwise(self.depthwise(x))
+        return y

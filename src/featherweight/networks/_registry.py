@@ -1,0 +1,159 @@
+"""Which networks there are: `register` writes them down, `create` builds one, `list_networks` finds them."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from torch import nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Published:
+    """One printed row on a network: what a paper or its authors' README says of one choice of options.
+
+    Numbers are kept as they are printed, with their unit ("3.4M", "0.39B"), because the printed digits are what a
+    count is held against: a count agrees if it rounds to them.
+
+    Args:
+        options: of `create` that give this row's network.
+        resolution: side of the square input, in pixels.
+        params: trainable parameters.
+        multiply_adds: multiply-adds per image.
+        operations: for a source that counts a multiplication and an addition as two operations.
+        top1: accuracy on ImageNet, in percent, as the source trained it; `top5` likewise.
+        source: table of the paper, or whose README.
+        deviation: why a number of this row is not our count; None where all agree.
+    """
+
+    options: Mapping[str, object] = field(default_factory=dict)
+    resolution: int = 224
+    params: str | None = None
+    multiply_adds: str | None = None
+    operations: str | None = None
+    top1: float | None = None
+    top5: float | None = None
+    source: str
+    deviation: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A registered network: how to build it, and what was printed about it."""
+
+    name: str
+    family: str
+    paper: str
+    year: int
+    build: Callable[..., nn.Module]
+    published: tuple[Published, ...]
+    resolution: int
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """Names of the options that `create` takes for this network."""
+        return tuple(inspect.signature(self.build).parameters)
+
+
+_NETWORKS: dict[str, Network] = {}
+
+Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
+
+
+def register(
+    *, family: str, paper: str, year: int, published: Sequence[Published] = (), resolution: int = 224
+) -> Callable[[Builder], Builder]:
+    """Enter the decorated function, under its own name, as a network.
+
+    The function takes keyword-only options, all with defaults, among them `num_classes`, `in_channels`, `dropout` and
+    `small_input`, and returns a module [N, in_channels, H, W] -> [N, num_classes].
+
+    Args:
+        family: networks of one paper share it.
+        paper: address of the paper.
+        year: of its first appearance.
+        published: every printed row on it.
+        resolution: side of the default input, in pixels.
+    Raises: ValueError: a network of that name is there already.
+    """
+
+    def enter(build: Builder) -> Builder:
+        name = build.__name__
+        if name in _NETWORKS:
+            raise ValueError(f"a network named {name!r} is registered already, by {_NETWORKS[name].build.__module__}")
+        _NETWORKS[name] = Network(
+            name=name, family=family, paper=paper, year=year, build=build, published=tuple(published),
+            resolution=resolution,
+        )  # fmt: skip
+        return build
+
+    return enter
+
+
+def network(name: str) -> Network:
+    """Return the registry's entry of that name.
+
+    Raises: ValueError: unknown name; the message gives the nearest known ones.
+
+    Example:
+        >>> network("mobilenet_v2").year
+        2018
+        >>> network("mobilenetv2")
+        Traceback (most recent call last):
+        ...
+        ValueError: unknown network 'mobilenetv2'; did you mean mobilenet_v2, mobilenet_v1, mobilenet_v3_small? ...
+    """
+    if name not in _NETWORKS:
+        near = difflib.get_close_matches(name, _NETWORKS, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise ValueError(f"unknown network {name!r}; {hint}All: {', '.join(sorted(_NETWORKS))}")
+    return _NETWORKS[name]
+
+
+def networks() -> Iterator[Network]:
+    """Go through all registered networks in the order of their names."""
+    for name in sorted(_NETWORKS):
+        yield _NETWORKS[name]
+
+
+def create(
+    name: str, *, features_only: bool = False, out_indices: Sequence[int] | None = None, **options: object
+) -> nn.Module:
+    """Build a network with freshly drawn weights.
+
+    Args:
+        name: one of `list_networks()`.
+        features_only: give the feature maps at each stride instead of class scores (see `FeatureExtractor`).
+        out_indices: which of these maps; negative counts from the last. Default: all.
+        options: the network's own (`width=0.5`) and those that all have: `num_classes`, `in_channels`, `dropout`,
+            `small_input`.
+    Raises:
+        ValueError: unknown name, or an option's value that the network does not have.
+        TypeError: unknown option; the message lists those that the network takes.
+
+    Example:
+        >>> import torch
+        >>> model = create("mobilenet_v2", width=0.35, num_classes=10, in_channels=1, small_input=True)
+        >>> model(torch.zeros(2, 1, 32, 32)).shape
+        torch.Size([2, 10])
+        >>> create("mobilenet_v2", widht=0.35)
+        Traceback (most recent call last):
+        ...
+        TypeError: mobilenet_v2 has no option 'widht', did you mean 'width'? It takes: width, ...
+    """
+    entry = network(name)
+    for option in options:
+        if option not in entry.options:
+            near = difflib.get_close_matches(option, entry.options, n=1)
+            hint = f", did you mean {near[0]!r}?" if near else "."
+            raise TypeError(f"{name} has no option {option!r}{hint} It takes: {', '.join(entry.options)}")
+    model = entry.build(**options)
+    model.name, model.options = name, dict(options)  # type: ignore[assignment]
+    if features_only:
+        from ._features import FeatureExtractor
+
+        return FeatureExtractor(model, out_indices)
+    if out_indices is not None:
+        raise TypeError("out_indices chooses among feature maps: it needs features_only=True")
+    return model
