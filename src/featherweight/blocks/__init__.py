@@ -4,6 +4,7 @@ from ._channels import early_strides, round_channels, strides
 from ._classifier import ClassifierHead, ImageClassifier, initialize
 from ._conv import ACTIVATIONS, ConvNormAct, DepthwiseSeparable, activation
 from ._inverted_residual import DropPath, InvertedResidual
+from ._squeeze_excite import SqueezeExcite
 
 __all__ = [
     "ACTIVATIONS",
@@ -13,6 +14,7 @@ __all__ = [
     "DropPath",
     "ImageClassifier",
     "InvertedResidual",
+    "SqueezeExcite",
     "activation",
     "early_strides",
     "initialize",
