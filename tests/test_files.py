@@ -1,6 +1,5 @@
 """Writing files whole or not at all."""
 
-import os
 import stat
 
 import pytest
@@ -43,11 +42,11 @@ def test_a_failing_block_leaves_the_old_file_and_no_other(tmp_path, error):
 def test_new_files_have_the_usual_permissions(tmp_path):
     written, usual = write_atomically(tmp_path / "written", "x"), tmp_path / "usual"
     usual.write_text("x")
-    assert stat.S_IMODE(os.stat(written).st_mode) == stat.S_IMODE(os.stat(usual).st_mode)
+    assert stat.S_IMODE(written.stat().st_mode) == stat.S_IMODE(usual.stat().st_mode)
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="out.json: the folder .*missing does not exist"):
+    with pytest.raises(FileNotFoundError, match=r"out\.json: the folder .*missing does not exist"):
         write_atomically(tmp_path / "missing" / "out.json", "x")
 
 
@@ -57,5 +56,8 @@ def test_a_folder_is_not_overwritten(tmp_path):
 
 
 def test_a_block_that_writes_nothing_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match="nothing was written for .*out.bin"), atomic_path(tmp_path / "out.bin"):
+    with (
+        pytest.raises(FileNotFoundError, match=r"nothing was written for .*out\.bin"),
+        atomic_path(tmp_path / "out.bin"),
+    ):
         pass

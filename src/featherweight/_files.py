@@ -11,9 +11,9 @@ from pathlib import Path
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to; when the block ends well, the file there takes the place of `path`.
 
-    The temporary file lies in the same folder, is hidden, and ends with the same suffix as `path`. Before the rename its
-    bytes are forced to the disk, so that a power cut leaves the old file or the new one, never half of one. When the
-    block raises, the temporary file is removed and what was at `path` stays.
+    The temporary file lies in the same folder, is hidden, and ends with the same suffix as `path`. Before the rename
+    its bytes are forced to the disk, so that a power cut leaves the old file or the new one, never half of one. When
+    the block raises, the temporary file is removed and what was at `path` stays.
 
     Args:
         path: the file to write. A link there is replaced, not followed.
@@ -42,7 +42,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if not temporary.is_file():
             raise FileNotFoundError(f"nothing was written for {target}: expected a file at {temporary}")
         _force_to_disk(temporary)
-        os.replace(temporary, target)
+        temporary.replace(target)
         _force_to_disk(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
