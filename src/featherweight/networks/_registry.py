@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -54,6 +54,17 @@ class Network:
     def options(self) -> tuple[str, ...]:
         """Names of the options that `create` takes for this network."""
         return tuple(inspect.signature(self.build).parameters)
+
+    def check_options(self, names: Iterable[str]) -> None:
+        """Hold names of options against those that the network takes.
+
+        Raises: TypeError: one is unknown; the message gives the nearest and all.
+        """
+        for option in names:
+            if option not in self.options:
+                near = difflib.get_close_matches(option, self.options, n=1)
+                hint = f", did you mean {near[0]!r}?" if near else "."
+                raise TypeError(f"{self.name} has no option {option!r}{hint} It takes: {', '.join(self.options)}")
 
 
 _NETWORKS: dict[str, Network] = {}
@@ -143,11 +154,7 @@ def create(
         TypeError: mobilenet_v2 has no option 'widht', did you mean 'width'? It takes: width, ...
     """
     entry = network(name)
-    for option in options:
-        if option not in entry.options:
-            near = difflib.get_close_matches(option, entry.options, n=1)
-            hint = f", did you mean {near[0]!r}?" if near else "."
-            raise TypeError(f"{name} has no option {option!r}{hint} It takes: {', '.join(entry.options)}")
+    entry.check_options(options)
     model = entry.build(**options)
     model.name, model.options = name, dict(options)  # type: ignore[assignment]
     if features_only:
