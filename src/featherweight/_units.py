@@ -23,6 +23,8 @@ _SECONDS_IN = {
     "s": Decimal(1), "m": Decimal(60), "min": Decimal(60), "h": Decimal(3600),
 }
 # fmt: on
+_COUNTS_IN = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "b": 10**9, "t": 10**12}
+_UNDERSTOOD_COUNT = "3M, 300k, 1.5G or 640"
 _UNDERSTOOD_BYTES = "300kB, 1.5MB or 512KiB (1 kB = 1000 bytes, 1 KiB = 1024)"
 _UNDERSTOOD_SECONDS = "2ms, 300us, 90s, 10min or 1h30m"
 _UNDERSTOOD_PERCENT = "97%, 98.5% or 0.97"
@@ -98,6 +100,27 @@ def parse_bytes(size: str | float) -> int:
     if len(terms) != 1:
         raise ValueError(f"not a size: {size!r}; understood: {_UNDERSTOOD_BYTES}")
     return round(terms[0])
+
+
+def parse_count(count: str | float) -> int:
+    """Read a number of parameters or multiply-adds; the unit may be left out, and B is the papers' word for G.
+
+    Raises: ValueError: not a count; the message says what came and what is understood.
+
+    Example:
+        >>> parse_count("3M"), parse_count("1.5 G"), parse_count("640"), parse_count(2e6)
+        (3000000, 1500000000, 640, 2000000)
+        >>> parse_count("3 apples")
+        Traceback (most recent call last):
+        ...
+        ValueError: not a count: '3 apples'; understood: 3M, 300k, 1.5G or 640
+    """
+    if not isinstance(count, str):
+        return round(_checked(count, "count", _UNDERSTOOD_COUNT))
+    match = _TERM.fullmatch(count)
+    if not match or match[2].lower() not in _COUNTS_IN:
+        raise ValueError(f"not a count: {count!r}; understood: {_UNDERSTOOD_COUNT}")
+    return round(Decimal(match[1]) * _COUNTS_IN[match[2].lower()])
 
 
 def parse_seconds(time: str | float) -> float:
