@@ -1,8 +1,7 @@
-"""The one container that families share: stem, body, head, and the ways into it that timm and torchvision users know."""
+"""The one container that families share: stem, body, head, and the ways into it that users of timm know."""
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
 from ._conv import activation
@@ -74,7 +73,7 @@ class ImageClassifier(nn.Module):
     Args:
         stem: what is done once at full size.
         body: the blocks in order, everything up to the last feature map.
-        head: [N, C, H, W] -> [N, num_classes]; has `num_features`, `num_classes`, `classifier` and `reset(num_classes)`.
+        head: [N, C, H, W] -> [N, num_classes]; has `num_features`, `num_classes`, `classifier`, `reset(num_classes)`.
         in_channels: of the pictures; 1 for grey, 3 for colour, any number for other sensors.
         resolution: side of the square input that the paper's numbers are for, in pixels. Other sizes work.
     Shape: [N, in_channels, H, W] -> [N, num_classes]
@@ -158,11 +157,3 @@ def initialize(model: nn.Module) -> None:
             continue
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-
-
-def freshly_initialized(model: nn.Module, seed: int) -> nn.Module:
-    """Draw all weights of `model` anew from `seed` without touching the global random state."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        initialize(model)
-    return model

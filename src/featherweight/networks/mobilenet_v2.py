@@ -87,11 +87,12 @@ def mobilenet_v2(
         head_channels: width of the last 1x1 layer; default 1280, or 1280 * width above width 1.
         table: rows in the place of Table 2.
     """
-    stem_stride, *row_strides = early_strides((2, *(row.s for row in table)), small_input=small_input)
+    rows = [Row(*row) for row in table]
+    stem_stride, *row_strides = early_strides((2, *(row.s for row in rows)), small_input=small_input)
     channels = round_channels(32 * width)
     stem = ConvNormAct(in_channels, channels, kernel_size=3, stride=stem_stride, activation="relu6")
     body: list[nn.Module] = []
-    for (t, c, n, _), first_stride in zip(table, row_strides, strict=True):
+    for (t, c, n, _), first_stride in zip(rows, row_strides, strict=True):
         out_channels = round_channels(c * width)
         for stride in strides(first_stride, n):
             body.append(InvertedResidual(channels, out_channels, hidden_channels=t * channels, stride=stride))
