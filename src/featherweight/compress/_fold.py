@@ -1,0 +1,108 @@
+"""Batch-norm folding: at inference a batch norm is a scale and a shift, and a convolution can do both itself."""
+
+import copy
+from collections import Counter
+from collections.abc import Iterator
+from itertools import pairwise
+
+import torch
+from torch import nn
+
+from featherweight.blocks import ConvNormAct
+
+
+class FoldError(ValueError):
+    """A batch norm cannot be folded; the message names it and says why."""
+
+
+def fold_batch_norm(model: nn.Module, *, strict: bool = True) -> nn.Module:
+    """Return a copy in evaluation mode whose batch norms are folded into the convolutions before them.
+
+    conv(x; w, b) then (y - mean) / sqrt(var + eps) * gamma + beta  =  conv(x; w * s, (b - mean) * s + beta),
+    with s = gamma / sqrt(var + eps) per output channel, computed in float64.
+
+    Folded are the pairs of `ConvNormAct` and every Conv2d that stands directly before a BatchNorm2d in an
+    nn.Sequential: only there is it certain that nothing else reads the convolution's output. In the place of the batch
+    norm stays an nn.Identity. The copy is for export and measuring; its state dict is not that of `model`, which is
+    left as it was.
+
+    Args:
+        model: any network; its training mode does not matter.
+        strict: raise if a batch norm stays; False leaves it in the copy.
+    Raises: FoldError: a batch norm stays (only with `strict`); the message lists each with the reason.
+
+    Example:
+        >>> import featherweight
+        >>> from torch import nn
+        >>> model = featherweight.create("mobilenet_v2", width=0.35)
+        >>> folded = fold_batch_norm(model)
+        >>> [sum(isinstance(m, nn.BatchNorm2d) for m in net.modules()) for net in (model, folded)]
+        [52, 0]
+    """
+    folded = copy.deepcopy(model).eval()
+    uses = Counter(id(module) for _, module in folded.named_modules(remove_duplicate=False))
+    left: dict[str, str] = {}
+    for path, owner in folded.named_modules():
+        for conv_name, norm_name in _pairs(owner):
+            conv, norm = getattr(owner, conv_name), getattr(owner, norm_name)
+            if reason := _obstacle(conv, norm, uses):
+                left[f"{path}.{norm_name}".lstrip(".")] = reason
+            else:
+                _absorb(conv, norm)
+                setattr(owner, norm_name, nn.Identity())
+    if strict:
+        _demand_none_left(folded, left)
+    return folded
+
+
+def _pairs(owner: nn.Module) -> Iterator[tuple[str, str]]:
+    """Names of the children of `owner` that certainly run one directly after the other, the second a batch norm."""
+    if isinstance(owner, ConvNormAct) and type(owner).forward is ConvNormAct.forward:
+        names = ["conv", "norm"]
+    elif isinstance(owner, nn.Sequential) and type(owner).forward is nn.Sequential.forward:
+        names = list(owner._modules)
+    else:
+        return
+    for first, second in pairwise(names):
+        if isinstance(getattr(owner, second), nn.BatchNorm2d):
+            yield first, second
+
+
+def _obstacle(conv: nn.Module, norm: nn.BatchNorm2d, uses: Counter[int]) -> str | None:
+    """Say why the batch norm cannot be folded, or None. A subclass of Conv2d may compute something else."""
+    if type(conv) is not nn.Conv2d:
+        return f"it follows a {type(conv).__name__}, not a Conv2d"
+    if norm.running_mean is None:
+        return "it keeps no running statistics (track_running_stats=False)"
+    if uses[id(conv)] > 1 or uses[id(norm)] > 1:
+        return "it or the convolution before it is used in more than one place"
+    return None
+
+
+@torch.no_grad()
+def _absorb(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Give the convolution the weights and bias with which it does the batch norm's work as well."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = (norm.running_var.double() + norm.eps).rsqrt()
+    if norm.weight is not None:
+        scale = scale * norm.weight.double()
+    bias = -norm.running_mean.double() if conv.bias is None else conv.bias.double() - norm.running_mean.double()
+    bias = bias * scale
+    if norm.bias is not None:
+        bias = bias + norm.bias.double()
+    dtype = conv.weight.dtype
+    conv.weight = nn.Parameter((conv.weight.double() * scale.reshape(-1, 1, 1, 1)).to(dtype))
+    conv.bias = nn.Parameter(bias.to(dtype))
+
+
+def _demand_none_left(folded: nn.Module, reasons: dict[str, str]) -> None:
+    left = [name for name, module in folded.named_modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    if left:
+        lines = (
+            f"  {name}: {reasons.get(name, 'it stands in no ConvNormAct and behind no Conv2d of an nn.Sequential')}"
+            for name in left
+        )
+        raise FoldError(
+            f"{len(left)} batch norms cannot be folded into a convolution (strict=False leaves them in):\n"
+            + "\n".join(lines)
+        )
