@@ -1,1 +1,78 @@
-"""To be written."""
+"""The command `featherweight`: one short file per command; what a command computes is imported when it runs."""
+
+import sys
+
+import typer
+
+from ._errors import UsageError, expected
+from .cost import cost
+from .info import info
+from .list_networks import list_
+
+__all__ = ["app", "main"]
+
+HELP = """Lightweight convolutional networks: what each really costs, and from pictures to a proven model file.
+
+Start with `featherweight fit`, which does the whole way; the other commands are its steps, one at a time.
+
+\b
+Examples:
+  featherweight fit pictures/ --max-size 300kB --max-latency 2ms
+  featherweight predict featherweight-fit/model-int8.onnx picture.jpg
+  featherweight list 'mobilenet*' --max-params 3M
+  featherweight cost mobilenet_v2 -o width=0.5
+
+\b
+Exit codes:
+  0    done
+  1    failed; one line on standard error says why
+  2    wrong usage: an unknown command, option, network or value
+  3    done, but the budget is not met (fit)
+  130  interrupted
+"""
+
+app = typer.Typer(
+    name="featherweight", help=HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)  # fmt: skip
+app.command("list")(list_)
+app.command("cost")(cost)
+app.command("info")(info)
+
+
+@app.callback(invoke_without_command=True)
+def version(
+    show: bool = typer.Option(False, "--version", help="Print the version and stop."),
+) -> None:
+    if show:
+        from featherweight import __version__
+
+        print(__version__)
+        raise typer.Exit
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave the process with its exit code.
+
+    An error that names what the user can mend is one line on standard error; any other keeps its traceback, because
+    it is a defect of ours.
+
+    Args:
+        arguments: the words after the program's name; default: those of this process.
+    Raises: SystemExit: always, with one of the exit codes that `featherweight --help` lists.
+    """
+    try:
+        app(arguments, prog_name="featherweight")
+    except UsageError as error:
+        _fail(error, code=2)
+    except KeyboardInterrupt as error:
+        _fail(error, code=130)
+    except Exception as error:
+        if not expected(error):
+            raise
+        _fail(error, code=1)
+
+
+def _fail(error: BaseException, *, code: int) -> None:
+    print(f"featherweight: {str(error) or 'interrupted'}", file=sys.stderr)
+    raise SystemExit(code)

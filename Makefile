@@ -1,0 +1,56 @@
+# What a developer runs. `make help` lists it; nothing but Python, a C++ compiler and make need be there before.
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard csrc/*)
+
+# Two workers on two cores: each computes on one thread, so that they do not fight.
+export OMP_NUM_THREADS := 1
+
+.PHONY: help demo test check docs counts bench clean
+
+help:  ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
+
+demo: unexport OMP_NUM_THREADS
+demo: $(VENV)/installed-all  ## From real pictures to a proven model file, on the built-in digits: see demo/report.html
+	$(BIN)/featherweight fit --out demo
+
+test: $(VENV)/installed-dev check  ## The whole check: style, types, tests, documentation examples
+
+check: | $(VENV)/installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(WORKERS)
+
+docs: $(VENV)/installed-dev  ## Write the generated pages of docs/ anew
+	$(BIN)/python docs/generate.py
+
+counts: $(VENV)/installed-dev  ## Count every registered network anew
+	$(BIN)/python -m featherweight.networks
+
+bench: unexport OMP_NUM_THREADS
+bench: $(VENV)/installed-dev  ## Run every benchmark; each prints a ratio to its peer
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
+
+clean:  ## Remove all that make and the tests have made, the virtual environment too
+	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache
+
+# The package is installed in place (editable): only what is compiled or declared needs installing anew.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
+	  "featherweight needs Python 3.11 or newer; $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed-all: $(BUILD_INPUTS) | $(BIN)/python
+	$(PIP) --editable '.[all]'
+	@touch $@
+
+$(VENV)/installed-dev: $(BUILD_INPUTS) | $(BIN)/python
+	$(PIP) --editable '.[all,dev]'
+	@touch $(VENV)/installed-all $@

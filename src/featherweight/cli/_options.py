@@ -1,0 +1,88 @@
+"""Options of networks on the command line: `-o width=0.5 -o num_classes=10`."""
+
+import inspect
+import types
+from collections.abc import Sequence
+from typing import Annotated, Literal, Union, get_args, get_origin
+
+import typer
+
+NetworkOptions = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of the network; may be repeated."),
+]
+
+
+def parse_network_options(name: str, words: Sequence[str] | None) -> dict[str, object]:
+    """Read `NAME=VALUE` words as options of a network, each as the type that the network's function declares.
+
+    Raises:
+        ValueError: unknown network, a word without `=`, or a value of the wrong type.
+        TypeError: unknown option; the message names the nearest.
+
+    Example:
+        >>> parse_network_options("mobilenet_v2", ["width=0.5", "small_input=true", "head_channels=none"])
+        {'width': 0.5, 'small_input': True, 'head_channels': None}
+        >>> parse_network_options("mobilenet_v2", ["width=half"])
+        Traceback (most recent call last):
+        ...
+        ValueError: option width of mobilenet_v2: 'half' is not a number
+    """
+    from featherweight.networks import network
+
+    pairs = {}
+    for word in words or ():
+        option, equals, value = word.partition("=")
+        if not equals:
+            raise ValueError(f"option {word!r} of {name}: wanted NAME=VALUE, such as width=0.5")
+        pairs[option.strip().replace("-", "_")] = value.strip()
+    entry = network(name)
+    entry.check_options(pairs)
+    parameters = inspect.signature(entry.build).parameters
+    return {
+        option: _read(value, parameters[option].annotation, f"option {option} of {name}")
+        for option, value in pairs.items()
+    }
+
+
+def _read(text: str, wanted: object, where: str) -> object:
+    """Read a value as the wanted type: bool, int, float, str, a Literal, or a union of those with None."""
+    kinds = get_args(wanted) if get_origin(wanted) in (types.UnionType, Union) else (wanted,)
+    problems = []
+    for kind in sorted(kinds, key=_strictness):
+        try:
+            return _read_as(text, kind)
+        except ValueError as error:
+            problems.append(str(error))
+    raise ValueError(f"{where}: {text!r} is not {' or '.join(problems)}")
+
+
+def _strictness(kind: object) -> int:
+    """Try a kind that takes few texts before one that takes many."""
+    order = (types.NoneType, bool, int, float, str)
+    return order.index(kind) if kind in order else -1
+
+
+def _read_as(text: str, kind: object) -> object:
+    """Read a value as exactly one kind. Raises: ValueError: its message is what would have been right."""
+    if kind is types.NoneType:
+        if text.lower() == "none":
+            return None
+        raise ValueError("none")
+    if kind is bool:
+        if text.lower() in ("true", "false"):
+            return text.lower() == "true"
+        raise ValueError("true or false")
+    if kind is str:
+        return text
+    if kind is int or kind is float:
+        try:
+            return int(text) if kind is int else float(text)
+        except ValueError:
+            raise ValueError("a whole number" if kind is int else "a number") from None
+    if get_origin(kind) is Literal:
+        for choice in get_args(kind):
+            if text == str(choice):
+                return choice
+        raise ValueError(f"one of {', '.join(map(str, get_args(kind)))}")
+    raise ValueError("something that the command line can give; use featherweight.create in Python")

@@ -1,0 +1,161 @@
+"""`featherweight info`: what is installed here, and what this machine can do."""
+
+import os
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, distribution, version
+from pathlib import Path
+from typing import Any
+
+from ._output import Json, print_json, print_table
+
+CORE_PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "rich", "typer")
+
+
+def info(*, as_json: Json = False) -> None:
+    """Show versions, extras, the processor and what compiled code it can run.
+
+    \b
+    Examples:
+      featherweight info
+      featherweight info --json
+    """
+    found = collect()
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def collect() -> dict[str, Any]:
+    """Return what `featherweight info --json` prints; sizes are in bytes."""
+    return {
+        "featherweight": version("featherweight"),
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
+        "packages": {package: _version(package) for package in CORE_PACKAGES},
+        "extras": _extras(),
+        "native": _native(),
+        "processor": {
+            "name": _processor_name(),
+            "available": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+            "memory_bytes": _memory_bytes(),
+        },
+        "gpus": _gpus(),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _extras() -> dict[str, dict[str, Any]]:
+    """For each extra: the packages that it asks for, each with the version that is installed, or None."""
+    ours = distribution("featherweight")
+    names = ours.metadata.get_all("Provides-Extra") or []
+    asked = {name: list(_asked_for(name, ours.requires or [])) for name in names if name != "all"}
+    extras = {}
+    for name, packages in asked.items():
+        versions = {package: _version(package) for package in packages}
+        extras[name] = {
+            "packages": versions,
+            "complete": all(versions.values()),
+            "install": f"pip install 'featherweight[{name}]'",
+        }
+    return extras
+
+
+def _asked_for(extra: str, requirements: list[str]) -> Iterator[str]:
+    """Packages of one extra, those of the extras that it includes too."""
+    for requirement in requirements:
+        if not re.search(rf"""extra\s*==\s*["']{extra}["']""", requirement):
+            continue
+        package, included = re.match(r"([\w.-]+)(?:\[([^]]*)\])?", requirement).groups()  # type: ignore[union-attr]
+        if package != "featherweight":
+            yield package
+        else:
+            for other in included.split(","):
+                yield from _asked_for(other.strip(), requirements)
+
+
+def _native() -> dict[str, Any]:
+    """What the compiled part sees. Only its absence is an answer; one that fails to load raises."""
+    try:
+        import featherweight._native as native
+    except ModuleNotFoundError:
+        return {"compiled": False, "reason": "featherweight._native is not installed: reference code runs instead"}
+    return {
+        "compiled": True,
+        "compiler": native.compiler,
+        "instruction_sets": dict(native.instruction_sets()),
+        "caches": [{"level": c.level, "kind": c.kind, "bytes": c.bytes} for c in native.caches()],
+    }
+
+
+def _processor_name() -> str:
+    """The processor's name as the system tells it."""
+    listing = Path("/proc/cpuinfo")
+    if listing.exists():
+        name = re.search(r"^model name\s*:\s*(.+)$", listing.read_text(encoding="utf-8"), re.MULTILINE)
+        if name:
+            return name[1]
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int | None:
+    if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= os.sysconf_names.keys():
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _gpus() -> list[dict[str, Any]]:
+    import torch
+
+    return [
+        {"name": torch.cuda.get_device_name(i), "memory_bytes": torch.cuda.get_device_properties(i).total_memory}
+        for i in range(torch.cuda.device_count())
+    ]
+
+
+def _print(found: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for label, text in _lines(found):
+        table.add_row(label, text)
+    print_table(table)
+
+
+def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is printed, as pairs of a label and a text."""
+    from featherweight._units import format_bytes
+
+    yield "featherweight", found["featherweight"]
+    yield "python", f"{found['python']} ({sys.executable})"
+    yield "system", found["system"]
+    yield "packages", ", ".join(f"{name} {number or 'missing'}" for name, number in found["packages"].items())
+    for name, extra in found["extras"].items():
+        missing = [package for package, number in extra["packages"].items() if number is None]
+        state = f"missing {', '.join(missing)}: {extra['install']}" if missing else "installed"
+        yield f"extra {name}", state.replace("[", r"\[")
+    processor = found["processor"]
+    memory = format_bytes(processor["memory_bytes"]) if processor["memory_bytes"] else "unknown"
+    yield "processor", f"{processor['name']}; {processor['available']} available to this process; memory {memory}"
+    native = found["native"]
+    if native["compiled"]:
+        sets = native["instruction_sets"].items()
+        yield "instruction sets", " ".join(name for name, usable in sets if usable) or "none that kernels use"
+        yield "not on this machine", " ".join(name for name, usable in sets if not usable) or "none"
+        caches = native["caches"]
+        yield "caches", ", ".join(f"L{c['level']} {c['kind']} {format_bytes(c['bytes'])}" for c in caches) or "unknown"
+        yield "compiled with", native["compiler"]
+    else:
+        yield "compiled part", f"missing: {native['reason']}"
+    yield "GPU", ", ".join(f"{g['name']} ({format_bytes(g['memory_bytes'])})" for g in found["gpus"]) or "none"

@@ -1,0 +1,149 @@
+"""`featherweight list`: which networks there are, how large, and how right their papers say they are."""
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._errors import usage
+from ._output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from featherweight.networks import Variant
+
+COMMON_OPTIONS = ("num_classes", "in_channels", "dropout", "small_input")
+
+
+def list_(
+    pattern: Annotated[str, typer.Argument(help="Which names, with * and ?, in quotes: 'mobilenet*'.")] = "*",
+    *,
+    family: Annotated[str | None, typer.Option(help="Only this family, such as MobileNetV3.")] = None,
+    max_params: Annotated[
+        str | None, typer.Option(help="At most so many parameters, such as 3M.", metavar="COUNT")
+    ] = None,
+    max_multiply_adds: Annotated[
+        str | None, typer.Option(help="At most so many multiply-adds per picture, such as 300M.", metavar="COUNT")
+    ] = None,
+    year: Annotated[
+        str | None, typer.Option(help="First published then: 2018 or 2016-2018.", metavar="YEAR[-YEAR]")
+    ] = None,
+    variants: Annotated[
+        bool, typer.Option("--variants", help="One line for each printed choice of options and resolution.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Show the networks: what each costs, and its published accuracy.
+
+    Parameters and multiply-adds are our counts; top-1 is the accuracy on ImageNet that the paper or its authors print.
+
+    \b
+    Examples:
+      featherweight list
+      featherweight list 'mobilenet*' --max-params 3M --max-multiply-adds 100M --variants
+      featherweight list --year 2016-2017 --json
+    """
+    from featherweight._units import parse_count
+
+    with usage():
+        rows = find(
+            pattern, family=family, years=parse_years(year) if year else None, every_variant=variants,
+            max_params=parse_count(max_params) if max_params else None,
+            max_multiply_adds=parse_count(max_multiply_adds) if max_multiply_adds else None,
+        )  # fmt: skip
+    if as_json:
+        print_json({"networks": rows})
+    elif rows:
+        _print(rows, every_variant=variants)
+    else:
+        print("no network passes these filters")
+
+
+def parse_years(text: str) -> tuple[int, int]:
+    """Read `2018` or `2016-2018` as the first and the last year.
+
+    Raises: ValueError: neither of them.
+
+    Example:
+        >>> parse_years("2018"), parse_years("2016-2018")
+        ((2018, 2018), (2016, 2018))
+    """
+    match = re.fullmatch(r"(\d{4})(?:-(\d{4}))?", text)
+    if not match:
+        raise ValueError(f"not a year: {text!r}; understood: 2018 or 2016-2018")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def find(
+    pattern: str, *, family: str | None, years: tuple[int, int] | None, every_variant: bool, max_params: int | None,
+    max_multiply_adds: int | None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """Return the networks, or all their printed variants, that pass the filters.
+
+    Raises: ValueError: no such family; a pattern without wildcards that is no network's name.
+    """
+    from featherweight.networks import counts, list_networks, network, variants
+
+    if not set("*?[") & set(pattern):
+        network(pattern)
+    names = list_networks(pattern, family=family, year=years)
+    rows = []
+    for variant in sorted(variants(), key=lambda v: v.name):
+        if variant.name not in names or not (every_variant or _is_default(variant)):
+            continue
+        counted = counts(variant)
+        within = (max_params is None or counted.params <= max_params) and (
+            max_multiply_adds is None or counted.multiply_adds <= max_multiply_adds
+        )
+        if within:
+            rows.append(_row(variant, counted.params, counted.multiply_adds))
+    return rows
+
+
+def _is_default(variant: "Variant") -> bool:
+    from featherweight.networks import network
+
+    return not variant.options and variant.resolution == network(variant.name).resolution
+
+
+def _row(variant: "Variant", params: int, multiply_adds: int) -> dict[str, Any]:
+    from featherweight.networks import network
+
+    entry = network(variant.name)
+    return {
+        "network": variant.name,
+        "family": entry.family,
+        "year": entry.year,
+        "paper": entry.paper,
+        "options": dict(variant.options),
+        "resolution": variant.resolution,
+        "params": params,
+        "multiply_adds": multiply_adds,
+        "top1_percent": next((row.top1 for row in variant.published if row.top1 is not None), None),
+        "takes": list(entry.options),
+    }
+
+
+def _print(rows: list[dict[str, Any]], *, every_variant: bool) -> None:
+    from rich import box
+    from rich.table import Table
+
+    from featherweight._units import format_count
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("network", style="bold", no_wrap=True)
+    table.add_column("family", no_wrap=True)
+    table.add_column("year")
+    for heading in ("parameters", "multiply-adds", "input", "top-1"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("options")
+    for row in rows:
+        top1 = row["top1_percent"]
+        own = [option for option in row["takes"] if option not in COMMON_OPTIONS]
+        chosen = [f"{name}={value}" for name, value in row["options"].items()]
+        table.add_row(
+            row["network"], row["family"], str(row["year"]), format_count(row["params"]),
+            format_count(row["multiply_adds"]), f"{row['resolution']} px", f"{top1} %" if top1 is not None else "",
+            " ".join(chosen) if every_variant else ", ".join(own),
+        )  # fmt: skip
+    note = f"All take {', '.join(COMMON_OPTIONS)}. One in detail: featherweight cost NAME"
+    print_table(table, note)

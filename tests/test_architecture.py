@@ -1,0 +1,196 @@
+"""The house's rules, read from the source: which way imports point, how long files are, what is exported."""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import featherweight
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "src" / "featherweight"
+
+# Small things that anyone may import.
+COMMON = {"_extras", "_files", "_units"}
+
+# Who else may import whom, inside the package. What is not written here is not allowed.
+ARROWS: dict[str, set[str]] = {
+    "blocks": set(),
+    "cost": set(),
+    "data": set(),
+    "export": set(),
+    "networks": {"blocks", "cost"},
+    "compress": {"blocks", "cost"},
+    "train": {"data", "networks"},
+    "report": {"cost", "networks"},
+    "search": {"train", "cost", "networks"},
+    "_fit": {"report", "search", "export", "compress", "train", "cost", "data", "networks"},
+    "__init__": {"_fit", "networks"},
+    "__main__": {"cli"},
+}
+ARROWS["cli"] = {*ARROWS, "_native"} - {"__init__", "__main__"}
+
+# Packages of others that the narrow rooms may import.
+OUTSIDE = {
+    "cost": {"torch"},
+    "data": {"torch", "numpy", "PIL", "sklearn"},
+    "export": {"torch", "numpy", "onnx", "onnxscript", "onnxruntime"},
+}
+
+# Packages that an extra brings: imported inside functions, through `_extras.require`, never with the file.
+OPTIONAL = {"jinja2", "lightning", "matplotlib", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm"}
+
+# Files that are longer than 300 lines, each with the one idea that would be cut in two.
+LONG: dict[str, str] = {}
+
+
+class Import(NamedTuple):
+    """One import: in which file and line, of which module, and whether importing the file does it at once."""
+
+    file: Path
+    line: int
+    module: str
+    at_once: bool
+
+
+def imports(package: Path) -> Iterator[Import]:
+    """Go through all imports in a package's folder, `require("module", ...)` included."""
+    for path in sorted(package.rglob("*.py")):
+        file = path.relative_to(package)
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        late = {id(inner) for outer in ast.walk(tree) if runs_late(outer) for inner in ast.walk(outer)}
+        for node in ast.walk(tree):
+            for module in imported(node, file):
+                yield Import(file, node.lineno, module, id(node) not in late)  # type: ignore[attr-defined]
+
+
+def runs_late(node: ast.AST) -> bool:
+    """Tell whether what is inside does not run when the file is imported."""
+    typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    return typing_only or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def imported(node: ast.AST, file: Path) -> list[str]:
+    """Return the absolute names of the modules that a node imports."""
+    match node:
+        case ast.Import(names=names):
+            return [name.name for name in names]
+        case ast.ImportFrom(module=module, names=names, level=level):
+            here = ["featherweight", *file.parent.parts]
+            source = [*(here[: len(here) - level + 1] if level else ()), *([module] if module else ())]
+            if source == ["featherweight"]:
+                return [f"featherweight.{name.name}" for name in names]
+            return [".".join(source)]
+        case ast.Call(func=ast.Name(id="require"), args=[ast.Constant(value=str(module)), *_]):
+            return [module]
+    return []
+
+
+def violations(package: Path) -> list[str]:
+    """Return one line for each import that goes against the rules above."""
+    found = []
+    for file, line, module, at_once in imports(package):
+        room = file.with_suffix("").parts[0]
+        top, _, inside = module.partition(".")
+        wanted = inside.partition(".")[0]
+        if top == "featherweight":
+            if wanted not in {room, "__version__", *COMMON, *ARROWS.get(room, ())}:
+                found.append(f"{file}:{line}: {room} may not import featherweight.{wanted}")
+        elif top not in sys.stdlib_module_names:
+            if top not in OUTSIDE.get(room, {top}):
+                found.append(f"{file}:{line}: {room} may not import {top}")
+            if top in OPTIONAL and at_once:
+                found.append(f"{file}:{line}: {top} comes with an extra; import it inside a function")
+    return found
+
+
+def test_imports_point_down() -> None:
+    assert violations(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "complaint"),
+    [
+        ("blocks/_a.py", "from featherweight.networks import create", "blocks may not import featherweight.networks"),
+        ("cost/a.py", "def f():\n    from ..data import digits", "cost may not import featherweight.data"),
+        ("cost/a.py", "import featherweight.train._loop", "cost may not import featherweight.train"),
+        ("cost/a.py", "import numpy as np", "cost may not import numpy"),
+        ("export/a.py", "from featherweight import create", "export may not import featherweight.create"),
+        ("export/a.py", "x = require('sklearn.svm', extra='fit')", "export may not import sklearn"),
+        ("train/a.py", "import lightning.pytorch", "lightning comes with an extra; import it inside a function"),
+        ("_files.py", "from featherweight.cost import analyze", "_files may not import featherweight.cost"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path: Path, file: str, source: str, complaint: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(source)
+    assert any(complaint in line for line in violations(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        ("networks/a.py", "from ._registry import register\nfrom featherweight.blocks import ConvNormAct\nimport re"),
+        ("train/a.py", "def f():\n    import lightning.pytorch"),
+        ("search/a.py", "from featherweight._files import write_atomically"),
+        ("data/a.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from PIL import Image"),
+    ],
+)
+def test_what_the_rules_allow_is_not_complained_about(tmp_path: Path, file: str, source: str) -> None:
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(source)
+    assert violations(tmp_path) == []
+
+
+def test_files_hold_one_idea() -> None:
+    files = [*PACKAGE.rglob("*.py"), *(ROOT / "csrc").glob("*"), *(ROOT / "tests").rglob("*.py")]
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in files}
+    long = {name for name, count in lines.items() if count > 300}
+    assert long == LONG.keys(), "past 300 lines, ask whether a file holds two ideas; if not, write the reason in LONG"
+
+
+def test_no_helper_without_a_home() -> None:
+    homeless = {"utils.py", "util.py", "helpers.py", "misc.py", "common.py"}
+    assert [str(path) for path in PACKAGE.rglob("*.py") if path.name in homeless] == []
+
+
+def public_packages() -> list[str]:
+    inits = sorted(PACKAGE.rglob("__init__.py"))
+    return [".".join(("featherweight", *path.parent.relative_to(PACKAGE).parts)) for path in inits]
+
+
+@pytest.mark.parametrize("package", public_packages())
+def test_what_is_exported(package: str) -> None:
+    module = importlib.import_module(package)
+    assert module.__doc__, f"{package} does not say what it is for"
+    names = module.__all__
+    assert list(names) == sorted(names), f"{package}.__all__ is not in order"
+    for name in names:
+        exported = getattr(module, name)
+        if inspect.isclass(exported) or inspect.isfunction(exported):
+            assert inspect.getdoc(exported), f"{package}.{name} has no docstring"
+
+
+def test_importing_the_package_leaves_pytorch_alone() -> None:
+    light = "featherweight, featherweight.data, featherweight.export, featherweight.cli"
+    code = f"import sys, {light}; print(sorted(sys.modules))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    for heavy in ("torch", "torchvision", "numpy", "lightning", "sklearn", "onnx", "onnxruntime", "PIL"):
+        assert f"'{heavy}'" not in loaded, f"import featherweight imports {heavy}"
+
+
+def test_the_version_is_one() -> None:
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    entries = [line for line in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8").splitlines() if line[:4] == "## ["]
+    newest = next(line for line in entries if "Unreleased" not in line)
+    assert featherweight.__version__ == declared
+    assert newest.startswith(f"## [{declared}]")
