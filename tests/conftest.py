@@ -1,5 +1,6 @@
 """What every test runs under: no network, one thread, fixed seeds."""
 
+import math
 import random
 import socket
 from collections.abc import Callable, Iterator
@@ -39,26 +40,32 @@ def fixed_seeds() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `tiny` runs for every form of every registered network, each at its smallest width."""
+    """A test that asks for `tiny` runs for every form of every registered family, each at its smallest width."""
     if "tiny" in metafunc.fixturenames:
         forms = tiny_forms()
         metafunc.parametrize("tiny", forms.values(), ids=forms.keys(), indirect=True)
 
 
 def tiny_forms() -> dict[str, tuple[str, dict[str, object]]]:
-    """Return each network with each printed choice of options other than the width."""
+    """Return each family's first network under every printed choice of options, scales (floats) at their smallest."""
     from featherweight.networks import networks
 
-    forms = {}
+    forms: dict[tuple[str, str], tuple[str, dict[str, object]]] = {}
     for entry in networks():
-        printed = sorted(
-            (dict(row.options) for row in entry.published), key=lambda row: row.get("width", 1.0), reverse=True
-        )
-        for options in ({}, *printed):
-            form = {key: value for key, value in options.items() if key not in ("width", "num_classes", "in_channels")}
-            label = "-".join([entry.name, *(f"{key}={value}" for key, value in sorted(form.items()))])
-            forms[label] = (entry.name, {**options, "num_classes": 5, "in_channels": 1, "small_input": True})
-    return forms
+        printed = sorted((dict(row.options) for row in entry.published), key=scale)
+        for options in (*printed, {}):
+            kept = (
+                item for item in sorted(options.items()) if item[0] != "num_classes" and not isinstance(item[1], float)
+            )
+            form = "".join(f"-{key}={value}" for key, value in kept)
+            wanted = {**options, "num_classes": 5, "in_channels": 1, "small_input": True}
+            forms.setdefault((entry.family, form), (entry.name, wanted))
+    return {name + form: (name, options) for (_, form), (name, options) in forms.items()}
+
+
+def scale(options: dict[str, object]) -> float:
+    """Multiply the width, depth and other scales among a network's options."""
+    return math.prod(value for value in options.values() if isinstance(value, float))
 
 
 @pytest.fixture
