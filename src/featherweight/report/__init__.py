@@ -1,1 +1,5 @@
-"""To be written."""
+"""One self-contained HTML page on a run of `fit`: from the content of metrics.json and nothing else."""
+
+from ._page import write_report as write_report
+
+__all__ = ["write_report"]
