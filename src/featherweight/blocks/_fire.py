@@ -21,7 +21,8 @@ class Fire(nn.Module):
 
     Example:
         >>> import torch
-        >>> Fire(96, squeeze_channels=16, expand1x1_channels=64, expand3x3_channels=64)(torch.zeros(1, 96, 55, 55)).shape
+        >>> fire = Fire(96, squeeze_channels=16, expand1x1_channels=64, expand3x3_channels=64)
+        >>> fire(torch.zeros(1, 96, 55, 55)).shape
         torch.Size([1, 128, 55, 55])
     """
 

@@ -38,8 +38,7 @@ class SqueezeExcite(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, channels, H, W] -> the same shape."""
-        scale = x.mean((2, 3), keepdim=True)
-        scale = self.gate(self.expand(self.act(self.reduce(scale))))
+        scale: Tensor = self.gate(self.expand(self.act(self.reduce(x.mean((2, 3), keepdim=True)))))
         return x * scale
 
 

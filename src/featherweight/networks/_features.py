@@ -72,7 +72,10 @@ def _levels(model: ImageClassifier) -> list[dict[str, object]]:
     shapes = copy.deepcopy(model, {id(tensor): tensor.to("meta") for tensor in tensors})
     x = shapes.stem(torch.empty(1, model.in_channels, _PROBE_SIDE, _PROBE_SIDE, device="meta"))
     levels = {}
-    for module, block in (("stem", nn.Identity()), *((f"body.{name}", block) for name, block in shapes.body.named_children())):
+    for module, block in (
+        ("stem", nn.Identity()),
+        *((f"body.{name}", block) for name, block in shapes.body.named_children()),
+    ):
         x = block(x)
         reduction = round(_PROBE_SIDE / x.shape[-1])
         levels[reduction] = {"num_chs": x.shape[1], "reduction": reduction, "module": module}

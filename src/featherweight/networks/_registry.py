@@ -2,8 +2,10 @@
 
 import difflib
 import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TypeVar
 
 from torch import nn
@@ -36,6 +38,28 @@ class Published:
     top5: float | None = None
     source: str
     deviation: str | None = None
+
+
+_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+
+
+def rounds_to(count: int, printed: str) -> bool:
+    """Whether a count agrees with a printed number: it rounds to the printed digits. Exactly half agrees both ways.
+
+    Raises: ValueError: printed is not a number with or without one of the units K, M, G, B.
+
+    Example:
+        >>> rounds_to(3_470_760, "3.47M"), rounds_to(3_470_760, "3.4M"), rounds_to(1_248_424, "1,248,424")
+        (True, False, True)
+    """
+    match = re.fullmatch(r"(\d+(?:\.(\d+))?)([KMGB]?)", printed.replace(",", ""))
+    if not match:
+        raise ValueError(f"not a printed number: {printed!r}; understood: 3.4M, 0.39B, 1,248,424")
+    number, decimals, unit = match.groups()
+    scale = Fraction(_UNITS.get(unit, 1))
+    last_digit = scale / 10 ** len(decimals or "")
+    distance = abs(count - Fraction(number) * scale)
+    return distance * 2 <= last_digit
 
 
 @dataclass(frozen=True, kw_only=True)

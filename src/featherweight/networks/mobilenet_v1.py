@@ -40,9 +40,18 @@ TABLE_1 = (
 )
 
 README = "authors' README (tensorflow/models, slim, mobilenet_v1)"
-CUT = "the paper cuts digits off where rounding gives one more"
+CUT = "printed cut off, not rounded"
 DOGS = "Table 10: Stanford Dogs, 120 classes"
-README_TYPO = "the README's figures for this row are below any count; the paper's own table has the count"
+DOGS_COUNT = "the multiply-adds printed are those with 1000 classes"
+THREE_PER_NORM = "the README's parameters are met with three batch norm values a channel; training has two"
+WIDTH_075 = "the README's multiply-adds at width 0.75 are below any count; the paper's own tables have the count"
+README_DEVIATIONS = {
+    **{(1.0, resolution): THREE_PER_NORM for resolution in (224, 192, 160, 128)},
+    **{(0.75, resolution): WIDTH_075 for resolution in (224, 192, 160, 128)},
+    **{(0.5, resolution): THREE_PER_NORM for resolution in (192, 160, 128)},
+    (0.5, 224): f"{THREE_PER_NORM}; 149.497M multiply-adds by count, and 149M in the paper",
+    (0.25, 192): "30M multiply-adds by count; 34M fits no rounding",
+}
 
 PUBLISHED = (
     Published(params="4.2M", multiply_adds="569M", top1=70.6, source="Tables 4, 6, 7, 8"),
@@ -54,17 +63,26 @@ PUBLISHED = (
     Published(resolution=128, params="4.2M", multiply_adds="186M", top1=64.4, source="Table 7"),
     Published(options={"width": 0.5}, resolution=160, params="1.32M", multiply_adds="76M", top1=60.2,
               source="Table 9", deviation=CUT),
-    Published(options={"depthwise": False}, params="29.3M", multiply_adds="4866M", top1=71.7, source="Table 4"),
+    Published(options={"depthwise": False}, params="29.3M", multiply_adds="4866M", top1=71.7, source="Table 4",
+              deviation="4867M by count, 4866M without the fully connected layer"),
     Published(options={"shallow": True}, params="2.9M", multiply_adds="307M", top1=65.3, source="Table 5"),
-    Published(options={"num_classes": 120}, params="3.3M", multiply_adds="569M", top1=83.3, source=DOGS),
+    Published(options={"num_classes": 120}, params="3.3M", multiply_adds="569M", top1=83.3, source=DOGS,
+              deviation=DOGS_COUNT),
     Published(options={"num_classes": 120, "width": 0.75}, params="1.9M", multiply_adds="325M", top1=81.9, source=DOGS),
     Published(options={"num_classes": 120}, resolution=192, params="3.3M", multiply_adds="418M", top1=81.9,
-              source=DOGS),
+              source=DOGS, deviation=DOGS_COUNT),
     Published(options={"num_classes": 120, "width": 0.75}, resolution=192, params="1.9M", multiply_adds="239M",
               top1=80.5, source=DOGS),
+    Published(params="4.2M", multiply_adds="575M", top1=70.6, source="MobileNetV2's Table 4",
+              deviation="569M multiply-adds by count and in the network's own paper"),
+    Published(params="4.2M", multiply_adds="574M", resolution=227, top1=67.5, top5=86.59,
+              source="SqueezeNext's Table 3, trained by its recipe", deviation="645M multiply-adds by count at 227 pixels, 569M at 224"),
+    Published(multiply_adds="0.6B", top1=70.6, source="EfficientNet's Table 3"),
+    Published(options={"width": 2.0}, multiply_adds="2.2B", top1=74.2, source="EfficientNet's Table 3"),
+    Published(resolution=448, multiply_adds="2.2B", top1=72.7, source="EfficientNet's Table 3", deviation=CUT),
     *(
         Published(options={"width": width}, resolution=resolution, params=params, multiply_adds=multiply_adds,
-                  top1=top1, top5=top5, source=f"{README}{bits}")
+                  top1=top1, top5=top5, source=f"{README}{bits}", deviation=README_DEVIATIONS.get((width, resolution)))
         for width, params, rows in (
             (1.00, "4.24M", ((224, "569M", (70.9, 89.9), (69.7, 89.5)), (192, "418M", (70.0, 89.2), (69.0, 88.9)),
                              (160, "291M", (68.0, 87.7), (67.3, 87.7)), (128, "186M", (65.2, 85.8), (64.0, 85.5)))),

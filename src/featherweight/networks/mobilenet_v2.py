@@ -40,16 +40,21 @@ TABLE_2 = (
 )
 
 README = "authors' README (tensorflow/models, slim, mobilenet)"
-WITHOUT_NORM = "the README counts parameters without batch norm's scale and shift; ours counts them"
+WITHOUT_NORM = "the README counts parameters without batch norm's scale and shift"
+CUT = "301M multiply-adds by count: printed cut off"
+PAPER = "3.47M parameters by count without batch norm, 3.50M with it: printed cut off; 301M multiply-adds likewise"
+README_DEVIATIONS = {
+    (1.0, 224): f"{WITHOUT_NORM}; {CUT}",
+}
 
 PUBLISHED = (
-    Published(options={"width": 1.0}, params="3.4M", multiply_adds="300M", top1=72.0, source="Table 4",
-              deviation="printed parameters are 3.47M (without batch norm's) cut off; 301M multiply-adds by count"),
+    Published(params="3.4M", multiply_adds="300M", top1=72.0, source="Table 4", deviation=PAPER),
     Published(options={"width": 1.4}, params="6.9M", multiply_adds="585M", top1=74.7, source="Table 4",
-              deviation="the authors' README says 6.06M and 582M, which is our count without batch norm"),
+              deviation="the authors' README has 6.06M and 582M, our count without batch norm"),
     *(
         Published(options={"width": width}, resolution=resolution, params=params, multiply_adds=multiply_adds,
-                  top1=top1, top5=top5, source=README, deviation=WITHOUT_NORM)
+                  top1=top1, top5=top5, source=README,
+                  deviation=README_DEVIATIONS.get((width, resolution), WITHOUT_NORM))
         for width, params, rows in (
             (1.40, "6.06M", ((224, "582M", 75.0, 92.5),)),
             (1.30, "5.34M", ((224, "509M", 74.4, 92.1),)),
@@ -64,6 +69,14 @@ PUBLISHED = (
         )
         for resolution, multiply_adds, top1, top5 in rows
     ),
+    Published(params="3.4M", multiply_adds="300M", top1=72.0, source="MobileNetV3's Table 3", deviation=PAPER),
+    Published(options={"width": 0.35}, params="1.6M", multiply_adds="59.2M", top1=60.8, source="MobileNetV3's Table 3",
+              deviation="1.66M parameters by count without batch norm and 59.29M multiply-adds: printed cut off"),
+    Published(top1=70.9, source="MobileNetV3's Table 4: 8-bit"),
+    Published(options={"width": 0.35}, top1=57.2, source="MobileNetV3's Table 4: 8-bit"),
+    Published(multiply_adds="0.3B", top1=72.0, source="EfficientNet's Table 3"),
+    Published(options={"width": 2.0}, multiply_adds="1.1B", top1=76.4, source="EfficientNet's Table 3"),
+    Published(resolution=448, multiply_adds="1.2B", top1=74.8, source="EfficientNet's Table 3"),
 )
 # fmt: on
 

@@ -85,6 +85,9 @@ PUBLISHED = (
               source="Table 2, Section 4: 8-bit with a third of the weights kept, 0.66 MB"),
     Published(resolution=227, top1=57.5, top5=80.3,
               source="Table 2, Section 4: 6-bit with a third of the weights kept, 0.47 MB"),
+    Published(options={"padded_classifier": True}, resolution=227, params="1.25M", operations="1700M", top1=57.5,
+              source="MobileNetV1's Table 9, which calls them multiply-adds",
+              deviation="1723M operations, that is 861M multiply-adds, by count: printed to two digits"),
 )
 # fmt: on
 
@@ -126,9 +129,7 @@ class ConvHead(nn.Module):
         return x.mean((2, 3))
 
 
-@register(
-    family="SqueezeNet", paper="https://arxiv.org/abs/1602.07360", year=2016, published=PUBLISHED, resolution=227
-)
+@register(family="SqueezeNet", paper="https://arxiv.org/abs/1602.07360", year=2016, published=PUBLISHED, resolution=227)
 def squeezenet(
     *,
     version: Literal["1.0", "1.1"] = "1.0",
@@ -155,7 +156,8 @@ def squeezenet(
         raise ValueError(f"version must be one of {', '.join(TABLES)}; got {version!r}")
     if bypass not in ("none", "simple", "complex"):
         raise ValueError(f"bypass must be one of none, simple, complex; got {bypass!r}")
-    (channels, kernel_size), *rows = TABLES[version] if table is None else table
+    layers: Sequence[Sequence[int]] = TABLES[version] if table is None else table
+    (channels, kernel_size), *rows = layers
     pools = [row for row in rows if len(row) == len(MaxPool._fields)]
     stem_stride, *pool_strides = early_strides((2, *(s for _, s in pools)), small_input=small_input)
     left = iter(pool_strides)
