@@ -5,14 +5,13 @@ small, fast, proven model file. Nothing is computed here, and PyTorch is importe
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ._fit import fit
     from .networks import analyze, create, list_networks, load_model, load_weights, save_model
 
-__version__ = version("featherweight")
+__version__: str
 
 _HOME = {
     "analyze": "networks",
@@ -28,6 +27,8 @@ __all__ = ["__version__", "analyze", "create", "fit", "list_networks", "load_mod
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("importlib.metadata").version("featherweight")
     if name not in _HOME:
         raise AttributeError(f"module 'featherweight' has no attribute {name!r}")
     return getattr(import_module(f"featherweight.{_HOME[name]}"), name)
