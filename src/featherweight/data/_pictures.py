@@ -86,7 +86,9 @@ class Pictures:
             1
         """
         if len(images) != len(labels):
-            raise DataError(f"{name}: wanted a label for each picture; got {len(images)} pictures, {len(labels)} labels")
+            raise DataError(
+                f"{name}: wanted a label for each picture; got {len(images)} pictures, {len(labels)} labels"
+            )
         for i, (image, label) in enumerate(zip(images, labels, strict=True)):
             if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or 0 in image.shape:
                 raise DataError(
