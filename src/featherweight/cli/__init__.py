@@ -4,10 +4,8 @@ import sys
 
 import typer
 
+from . import cost, info, list_networks
 from ._errors import UsageError, expected
-from .cost import cost
-from .info import info
-from .list_networks import list_
 
 __all__ = ["app", "main"]
 
@@ -35,9 +33,9 @@ app = typer.Typer(
     name="featherweight", help=HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-app.command("list")(list_)
-app.command("cost")(cost)
-app.command("info")(info)
+app.command("list")(list_networks.list_networks)
+app.command("cost")(cost.cost)
+app.command("info")(info.info)
 
 
 @app.callback(invoke_without_command=True)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 COMMON_OPTIONS = ("num_classes", "in_channels", "dropout", "small_input")
 
 
-def list_(
+def list_networks(
     pattern: Annotated[str, typer.Argument(help="Which names, with * and ?, in quotes: 'mobilenet*'.")] = "*",
     *,
     family: Annotated[str | None, typer.Option(help="Only this family, such as MobileNetV3.")] = None,
@@ -81,11 +81,12 @@ def find(
 
     Raises: ValueError: no such family; a pattern without wildcards that is no network's name.
     """
-    from featherweight.networks import counts, list_networks, network, variants
+    from featherweight import networks
+    from featherweight.networks import counts, network, variants
 
     if not set("*?[") & set(pattern):
         network(pattern)
-    names = list_networks(pattern, family=family, year=years)
+    names = networks.list_networks(pattern, family=family, year=years)
     rows = []
     for variant in sorted(variants(), key=lambda v: v.name):
         if variant.name not in names or not (every_variant or _is_default(variant)):
