@@ -136,7 +136,7 @@ class Pictures:
             return self.load(i)
         except (BadPictureError, OSError) as error:
             raise DataError(
-                f"{self.name}: {self.paths[i]} was a good picture when the collection was opened, and now is not: {error}"
+                f"{self.name}: {self.paths[i]} was good when the collection was opened, and now is not: {error}"
             ) from error
 
 

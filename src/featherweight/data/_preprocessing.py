@@ -80,7 +80,7 @@ class Preprocessing:
 
         Shape: uint8 [N, H, W, C] -> float32 [N, C, H, W], or [H, W, C] -> [C, H, W]
         """
-        mean, std = np.float32(self.mean), np.float32(self.std)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
         scaled = (images.astype(np.float32) / np.float32(255) - mean) / std
         return np.ascontiguousarray(np.moveaxis(scaled, -1, -3))
 

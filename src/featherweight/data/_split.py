@@ -77,9 +77,9 @@ def split_pictures(pictures: Pictures, *, seed: int, test: float = 0.2, val: flo
         >>> from featherweight.data import digits
         >>> split = split_pictures(digits(), seed=0)
         >>> len(split.train), len(split.val), len(split.test)
-        (1257, 180, 360)
+        (1259, 179, 359)
     """
-    if not (0 <= test and 0 <= val and test + val < 1):
+    if min(test, val) < 0 or test + val >= 1:
         raise ValueError(f"test and val are shares whose sum is below 1; got test={test}, val={val}")
     given = pictures.splits
     places = np.full(len(pictures), "train", dtype="<U5") if given is None else given.astype("<U5")
@@ -93,7 +93,9 @@ def split_pictures(pictures: Pictures, *, seed: int, test: float = 0.2, val: flo
                 )
             _share_out(places, groups, shares, seed, pictures.fingerprints)
     return Split(
-        *(np.flatnonzero(places == name) for name in ("train", "val", "test")),
+        train=np.flatnonzero(places == "train"),
+        val=np.flatnonzero(places == "val"),
+        test=np.flatnonzero(places == "test"),
         duplicates=_duplicates(pictures, places),
         imbalance=_imbalance(pictures),
     )

@@ -75,8 +75,8 @@ def _readable(folders: list[Path]) -> Iterator[Path]:
 
 def _children(folder: Path) -> list[Path]:
     """Everything in a folder but hidden files, sorted by name."""
-    names = sorted(os.listdir(folder))
-    return [folder / name for name in names if not name.startswith(".") and name.lower() not in HIDDEN]
+    children = sorted(folder.iterdir())
+    return [path for path in children if not path.name.startswith(".") and path.name.lower() not in HIDDEN]
 
 
 def _walk_classes(found: Walk, folder: Path, split: str | None) -> None:
