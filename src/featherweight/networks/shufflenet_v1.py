@@ -106,8 +106,8 @@ def shufflenet_v1(
         classifier_bias: the released code has none.
         small_input: stem with stride 1 and no pooling, for pictures of about 32 x 32.
         table: stages in the place of Table 1.
-    Raises: ValueError: the table has no such number of groups, or a stage's channels do not divide into the groups; the
-    message gives the nearest widths that fit.
+    Raises: ValueError: the table has no such number of groups, or the width gives a stage channels that do not divide
+    into the groups or are too few; the message gives the nearest widths that fit.
     """
     columns = sorted(set.intersection(*(set(row.channels) for row in table)))
     if groups not in columns:
@@ -117,7 +117,7 @@ def shufflenet_v1(
     stem = ConvNormAct(in_channels, channels, kernel_size=3, stride=stem_stride)
     body: list[nn.Module] = [] if small_input else [nn.MaxPool2d(3, stride=pool_stride, padding=1)]
     for row, first_stride in zip(table, row_strides, strict=True):
-        out_channels = _scale(row.channels[groups], width, groups)
+        out_channels = _scale(row.channels[groups], width, groups, channels)
         for stride in strides(first_stride, row.repeat):
             is_first = stride == 2 and row is table[0]  # few channels come in: not grouped
             body.append(
@@ -136,14 +136,14 @@ def _stem_channels(width: float, groups: int) -> int:
     return 16 if groups % 8 == 0 else 12
 
 
-def _scale(channels: int, width: float, groups: int) -> int:
-    """Channels of a stage at that width; raises where they do not divide into the groups."""
-    scaled = round(channels * width)
-    if scaled % groups or not scaled:
-        below, above = scaled // groups * groups, scaled // groups * groups + groups
-        fits = [f"{fit} (width {fit / channels:.4g})" for fit in (below, above) if fit]
+def _scale(row_channels: int, width: float, groups: int, before: int) -> int:
+    """Channels of a stage at that width; raises where they do not divide into the groups or are not more than before."""
+    scaled = round(row_channels * width)
+    if scaled % groups or scaled <= before:
+        below = max(scaled, before + 1) // groups * groups
+        fits = [f"{fit} (width {fit / row_channels:.4g})" for fit in (below, below + groups) if fit > before]
         raise ValueError(
-            f"shufflenet_v1 with width {width} would have {scaled} channels in a stage of {channels}, which do not "
-            f"divide into {groups} groups; the nearest that do: {' or '.join(fits)}"
+            f"shufflenet_v1 with width {width} would have {scaled} channels in the stage of {row_channels}; they must "
+            f"divide into {groups} groups and be more than {before}; the nearest that fit: {' or '.join(fits)}"
         )
     return scaled

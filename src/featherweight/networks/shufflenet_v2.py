@@ -70,8 +70,10 @@ def shufflenet_v2(
         small_input: stem with stride 1 and no pooling, for pictures of about 32 x 32.
         head_channels: width of the last 1x1 layer; default 1024, or 2048 from width 2 up.
         table: stages in the place of Table 5.
-    Raises: ValueError: unknown split.
+    Raises: ValueError: unknown split, or a width below 0.05, where stages would have no channels to divide.
     """
+    if width < 0.05:
+        raise ValueError(f"the width of shufflenet_v2 must be at least 0.05; got {width}")
     if split not in ("released", "equal"):
         raise ValueError(f"split must be 'released' or 'equal'; got {split!r}")
     stem_stride, pool_stride, *row_strides = early_strides((2, 2, *(2 for _ in table)), small_input=small_input)
