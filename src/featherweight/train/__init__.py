@@ -1,1 +1,11 @@
-"""To be written."""
+"""Training: from batches of pictures to weights, within a time, stoppable at any moment."""
+
+from ._errors import TrainingDivergedError as TrainingDivergedError
+from ._errors import TrainingInterrupted as TrainingInterrupted
+from ._evaluate import Evaluation as Evaluation
+from ._evaluate import evaluate as evaluate
+from ._history import Epoch as Epoch
+from ._history import History as History
+from ._recipe import Recipe as Recipe
+from ._stream import Batches as Batches
+from ._train import train as train

@@ -1,0 +1,53 @@
+"""Checkpoints: written whole or not at all, read without unpickling anything but tensors and plain values."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import CheckpointIO
+
+from featherweight._files import atomic_path
+
+from ._recipe import Recipe
+
+
+class AtomicCheckpointIO(CheckpointIO):  # type: ignore[misc]
+    """Lightning's way to the disk: temporary file, flush, rename; a kill at any moment leaves the old one whole."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
+        """Write the checkpoint; `storage_options` has no meaning here."""
+        with atomic_path(path) as temporary:
+            torch.save(checkpoint, temporary)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = True
+    ) -> dict[str, Any]:
+        """Read a checkpoint onto the CPU; whatever is asked for, nothing but weights and plain values is unpickled."""
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        return checkpoint
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete the file."""
+        Path(path).unlink(missing_ok=True)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Delete the temporary files of writes to `path` that a kill cut short."""
+    for leftover in path.parent.glob(f".{path.name}.*{path.suffix}"):
+        leftover.unlink(missing_ok=True)
+
+
+def check_same_run(path: Path, recipe: Recipe, steps_per_epoch: int) -> None:
+    """Refuse a checkpoint that this run cannot go on from.
+
+    Raises: ValueError: it is not one of ours, or of another recipe or another number of pictures; the message says
+        what differs.
+    """
+    state = torch.load(path, map_location="cpu", weights_only=True).get("featherweight")
+    if state is None:
+        raise ValueError(f"cannot go on from {path}: it is not a checkpoint of featherweight's training")
+    kept = {**Recipe.from_dict(state["recipe"]).to_dict(), "steps per epoch": state["steps_per_epoch"]}
+    wanted = {**recipe.to_dict(), "steps per epoch": steps_per_epoch}
+    other = [f"{name} was {kept[name]!r}, now {wanted[name]!r}" for name in wanted if kept[name] != wanted[name]]
+    if other:
+        raise ValueError(f"cannot go on from {path}, it is of another run: {'; '.join(other)}")
