@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ._flip import flip_keeps_class
 from ._pictures import Pictures
+from ._split import Indices
 
 # Below this, grey pictures are taken for characters, not photographs.
 CHARACTER_SIDE = 48
@@ -170,7 +171,7 @@ class Augment:
         return cls(**settings)
 
 
-def augment_for(pictures: Pictures, *, flip: bool | None = None) -> Augment:
+def augment_for(pictures: Pictures, indices: Indices | None = None, *, flip: bool | None = None) -> Augment:
     """Choose the augmentation by the kind and size of the pictures.
 
     Characters (grey, up to 48 pixels) are turned, sheared, scaled and shifted a little, never mirrored. Other pictures
@@ -178,6 +179,7 @@ def augment_for(pictures: Pictures, *, flip: bool | None = None) -> Augment:
     above that cut, with changing brightness and contrast.
 
     Args:
+        indices: of the training pictures, to find out from; default all.
         flip: mirror left and right: True, False, or None to find out.
 
     Example:
@@ -187,7 +189,7 @@ def augment_for(pictures: Pictures, *, flip: bool | None = None) -> Augment:
     """
     if pictures.channels == 1 and pictures.native_side <= CHARACTER_SIDE:
         return Augment(rotate_degrees=10, scale=0.1, shear=0.1, translate=0.12, flip=bool(flip))
-    mirrored = flip_keeps_class(pictures)
+    mirrored = flip_keeps_class(pictures, indices)
     flip = mirrored if flip is None else flip
     if pictures.native_side <= SMALL_SIDE:
         turn = 0 if mirrored else 10

@@ -155,11 +155,18 @@ def _open(content: bytes) -> ImageFile:
 
 def _what_broke(content: bytes, error: Exception) -> str:
     message = str(error).strip() or type(error).__name__
-    webp_cut = content.startswith(b"RIFF") and int.from_bytes(content[4:8], "little") + 8 > len(content)
-    bmp_cut = content.startswith(b"BM") and int.from_bytes(content[2:6], "little") > len(content)
-    if webp_cut or bmp_cut or isinstance(error, EOFError) or "truncated" in message.lower():
+    if _lacks_its_end(content) or "truncated" in message.lower():
         return "truncated"
     return f"broken: {message}"
+
+
+def _lacks_its_end(content: bytes) -> bool:
+    """Whether the end mark is missing, or bytes that the header promises."""
+    if content.startswith(b"RIFF"):
+        return len(content) < int.from_bytes(content[4:8], "little") + 8
+    if content.startswith(b"BM"):
+        return len(content) < max(26, int.from_bytes(content[2:6], "little"))
+    return (b"\xff\xd9" if content.startswith(b"\xff\xd8") else b"IEND") not in content[-64:]
 
 
 def _turn(picture: ImageFile) -> None:

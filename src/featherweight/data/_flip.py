@@ -4,9 +4,10 @@ import numpy as np
 
 from ._pictures import Pictures
 from ._preprocessing import Preprocessing
+from ._split import Indices
 
 
-def flip_keeps_class(pictures: Pictures, *, most: int = 4000) -> bool:
+def flip_keeps_class(pictures: Pictures, indices: Indices | None = None, *, most: int = 4000) -> bool:
     """Tell whether mirroring left and right leaves pictures as recognisable as they were.
 
     Half of the pictures, shrunk to 12 x 12, give the mean picture of each class; the others are put to the class of
@@ -14,12 +15,14 @@ def flip_keeps_class(pictures: Pictures, *, most: int = 4000) -> bool:
     signs or left and right hands they come out worse, and mirroring would teach what is wrong.
 
     Args:
+        indices: of the pictures to find out from; default all.
         most: pictures that are looked at, evenly spread.
     """
-    step = -(-len(pictures) // most)
+    chosen = np.arange(len(pictures)) if indices is None else np.asarray(indices)
+    chosen = chosen[:: -(-len(chosen) // most)]
     plain = Preprocessing(resolution=12, channels=1, mean=(0.0,), std=(1.0,))
-    images = pictures.at(plain)[::step, 0].numpy().astype(np.float32)
-    labels = pictures.labels[::step]
+    images = pictures.at(plain)[:, 0].numpy()[chosen].astype(np.float32)
+    labels = pictures.labels[chosen]
     images -= images.mean(axis=(1, 2), keepdims=True)
     images /= np.maximum(images.std(axis=(1, 2), keepdims=True), 1.0)
     of_class = np.zeros(len(labels), np.int64)
