@@ -7,5 +7,4 @@ from ._evaluate import evaluate as evaluate
 from ._history import Epoch as Epoch
 from ._history import History as History
 from ._recipe import Recipe as Recipe
-from ._stream import Batches as Batches
 from ._train import train as train

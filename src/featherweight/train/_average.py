@@ -37,7 +37,7 @@ class WeightAverage(nn.Module):
 
     def update(self, step: int) -> None:
         """Take in the weights after step number `step`, counted from 0."""
-        average = get_ema_multi_avg_fn(averaging_decay(self.decay, step))
+        average = get_ema_multi_avg_fn(averaging_decay(self.decay, step))  # type: ignore[no-untyped-call]
         average(*self._pairs, 0)
 
     def calibrate(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:

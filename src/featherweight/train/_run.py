@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from featherweight.data import Batches
+
 from ._average import WeightAverage
 from ._errors import TrainingDivergedError
 from ._evaluate import evaluate
@@ -18,7 +20,6 @@ from ._history import Epoch, History
 from ._progress import ProgressBar
 from ._recipe import Recipe
 from ._schedule import Pace, Schedule, learning_rate
-from ._stream import Batches, SizedBatches
 
 LOOKS = 16  # validations in a run, about
 LOOKS_SHARE = 0.05  # of a run's time, for all of them together
@@ -44,11 +45,11 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         self,
         model: nn.Module,
         batches: Batches,
-        val_batches: SizedBatches,
+        val_batches: Batches,
+        *,
         recipe: Recipe,
         schedule: Schedule,
         pace: Pace | None,
-        *,
         checkpoint: Path | None,
         bar: ProgressBar,
         began: float,

@@ -3,6 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Iterable
+from itertools import pairwise
 
 Knot = tuple[int, float]  # steps done, progress there
 
@@ -30,7 +31,7 @@ class Schedule:
         self.knots = [(int(step), float(progress)) for step, progress in knots]
         steps = [step for step, _ in self.knots]
         heights = [height for _, height in self.knots]
-        rising = all(a < b for a, b in zip(steps, steps[1:], strict=False)) and heights == sorted(heights)
+        rising = all(a < b for a, b in pairwise(steps)) and heights == sorted(heights)
         if len(steps) < 2 or self.knots[0] != (0, 0.0) or not rising or not heights[-1] <= 1:
             raise ValueError(f"a schedule's knots are (step, progress), rising from (0, 0.0); got {self.knots}")
 
@@ -91,13 +92,12 @@ class Pace:
         if left < 1:
             return
         length = min(left, step, max(1, round(self.seconds / each / SEGMENTS)))
-        self.schedule.knots.append(
-            (step + length, 1.0 if length == left else progress + (1 - progress) * length / left)
-        )
+        higher = 1.0 if length == left else progress + (1 - progress) * length / left
+        self.schedule.knots.append((step + length, higher))
 
 
 def learning_rate(peak: float, progress: float, warmup: float) -> float:
-    """Rise in a straight line from a hundredth of `peak` over the first `warmup` of the run, then fall as a cosine to 0.
+    """Rise evenly from a hundredth of `peak` over the first `warmup` of the run, then fall as a cosine to 0.
 
     Source: warm-up, Goyal et al. 2017, https://arxiv.org/abs/1706.02677, Section 2.2; cosine, Loshchilov & Hutter
     2017, https://arxiv.org/abs/1608.03983, equation 5, without restarts.

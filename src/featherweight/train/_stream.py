@@ -1,35 +1,10 @@
 """What the trainer is fed from: batches that are a function of the step."""
 
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from torch import Tensor
 
-
-class Batches(Protocol):
-    """Training batches, counted by step through all epochs, as `featherweight.data.Batches` makes them."""
-
-    def __len__(self) -> int:
-        """Steps in an epoch."""
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go from the position to the end of its epoch: pictures [N, C, H, W] and labels [N]."""
-
-    def set_position(self, step: int) -> None:
-        """Make this step, counted from 0 through all epochs, the next one."""
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Give the batch of a step; asked again, it is the same."""
-
-
-class SizedBatches(Protocol):
-    """Batches to look at the network with."""
-
-    def __len__(self) -> int:
-        """Count the batches."""
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Go through all: pictures [N, C, H, W] and labels [N]."""
+from featherweight.data import Batches
 
 
 class Stream:

@@ -14,13 +14,14 @@ import torch
 from torch import nn
 
 from featherweight._extras import require
+from featherweight.data import Batches
 
 from ._errors import TrainingInterrupted
 from ._history import History
 from ._progress import ProgressBar
 from ._recipe import Recipe
 from ._schedule import Knot, Pace, Schedule
-from ._stream import Batches, SizedBatches, Stream
+from ._stream import Stream
 
 if TYPE_CHECKING:
     from ._run import Run
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 def train(
     model: nn.Module,
     train_batches: Batches,
-    val_batches: SizedBatches,
+    val_batches: Batches,
     recipe: Recipe,
     *,
     time_seconds: float | None = None,
@@ -46,7 +47,7 @@ def train(
 
     Args:
         model: [N, C, H, W] -> [N, classes].
-        train_batches: `featherweight.data.Batches` with shuffle, made from the same recipe.
+        train_batches: with shuffle, made from the same recipe.
         val_batches: looked at about sixteen times in a run, and at its end.
         recipe: how to train.
         time_seconds: for everything in this call, and what came before an interruption. None: `recipe.epochs` count.
@@ -82,7 +83,10 @@ def train(
     bar = ProgressBar(progress)
     model.to(memory_format=torch.channels_last)
     try:
-        run = Run(model, train_batches, val_batches, recipe, plan, pace, checkpoint=checkpoint, bar=bar, began=began)
+        run = Run(
+            model, train_batches, val_batches, recipe=recipe, schedule=plan, pace=pace, checkpoint=checkpoint, bar=bar,
+            began=began,
+        )  # fmt: skip
         with ExitStack() as stack:
             for context in (_quiet(), _interruptible(run), torch.random.fork_rng(_random_devices()), bar):
                 stack.enter_context(context)
