@@ -77,7 +77,7 @@ def tiny(request: pytest.FixtureRequest) -> torch.nn.Module:
     return calibrate(create(name, **options), (1, 16, 16))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def calibrated() -> Callable[[torch.nn.Module, tuple[int, ...]], torch.nn.Module]:
     """The function that gives a network with fresh weights logits that are worth comparing."""
     return calibrate
