@@ -1,1 +1,26 @@
-"""To be written."""
+"""What a network costs: parameters, multiply-adds, memory and traffic by counting; latency by measuring."""
+
+from ._analyze import Cost, KindCost, LayerCost, analyze
+from ._block_memory import BlockMemory, block_memory
+from ._formulas import OpMix, UnknownOperatorError, register_formula
+from ._latency import Latency, measure_latency
+from ._metrics import METRICS
+from ._trace import OpCall, TensorInfo, trace
+
+__all__ = [
+    "METRICS",
+    "BlockMemory",
+    "Cost",
+    "KindCost",
+    "Latency",
+    "LayerCost",
+    "OpCall",
+    "OpMix",
+    "TensorInfo",
+    "UnknownOperatorError",
+    "analyze",
+    "block_memory",
+    "measure_latency",
+    "register_formula",
+    "trace",
+]
