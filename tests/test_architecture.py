@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "train": {"data", "networks"},
     "report": {"cost", "networks"},
     "search": {"train", "cost", "networks"},
-    "_fit": {"report", "search", "export", "compress", "train", "cost", "data", "networks"},
+    "_fit": {"_native", "report", "search", "export", "compress", "train", "cost", "data", "networks"},
     "__init__": {"_fit", "networks"},
     "__main__": {"cli"},
 }
@@ -44,7 +44,7 @@ OUTSIDE = {
     "export": {"torch", "numpy", "onnx", "onnxscript", "onnxruntime"},
 }
 
-# Packages that an extra brings: imported inside functions, through `_extras.require`, never with the file.
+# Packages that an extra brings: imported when they are used, through `_extras.require`, never with a room.
 OPTIONAL = {"jinja2", "lightning", "matplotlib", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm"}
 
 # Files that are longer than 300 lines, each with the one idea that would be cut in two.
@@ -52,12 +52,11 @@ LONG: dict[str, str] = {}
 
 
 class Import(NamedTuple):
-    """One import: in which file and line, of which module, and whether importing the file does it at once."""
+    """One import: in which file and line, of which module."""
 
     file: Path
     line: int
     module: str
-    at_once: bool
 
 
 def imports(package: Path) -> Iterator[Import]:
@@ -65,16 +64,9 @@ def imports(package: Path) -> Iterator[Import]:
     for path in sorted(package.rglob("*.py")):
         file = path.relative_to(package)
         tree = ast.parse(path.read_text(encoding="utf-8"))
-        late = {id(inner) for outer in ast.walk(tree) if runs_late(outer) for inner in ast.walk(outer)}
         for node in ast.walk(tree):
             for module in imported(node, file):
-                yield Import(file, node.lineno, module, id(node) not in late)  # type: ignore[attr-defined]
-
-
-def runs_late(node: ast.AST) -> bool:
-    """Tell whether what is inside does not run when the file is imported."""
-    typing_only = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
-    return typing_only or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+                yield Import(file, node.lineno, module)  # type: ignore[attr-defined]
 
 
 def imported(node: ast.AST, file: Path) -> list[str]:
@@ -96,18 +88,15 @@ def imported(node: ast.AST, file: Path) -> list[str]:
 def violations(package: Path) -> list[str]:
     """Return one line for each import that goes against the rules above."""
     found = []
-    for file, line, module, at_once in imports(package):
+    for file, line, module in imports(package):
         room = file.with_suffix("").parts[0]
         top, _, inside = module.partition(".")
         wanted = inside.partition(".")[0]
         if top == "featherweight":
             if wanted not in {room, "__version__", *COMMON, *ARROWS.get(room, ())}:
                 found.append(f"{file}:{line}: {room} may not import featherweight.{wanted}")
-        elif top not in sys.stdlib_module_names:
-            if top not in OUTSIDE.get(room, {top}):
-                found.append(f"{file}:{line}: {room} may not import {top}")
-            if top in OPTIONAL and at_once:
-                found.append(f"{file}:{line}: {top} comes with an extra; import it inside a function")
+        elif top not in sys.stdlib_module_names and top not in OUTSIDE.get(room, {top}):
+            found.append(f"{file}:{line}: {room} may not import {top}")
     return found
 
 
@@ -124,7 +113,6 @@ def test_imports_point_down() -> None:
         ("cost/a.py", "import numpy as np", "cost may not import numpy"),
         ("export/a.py", "from featherweight import create", "export may not import featherweight.create"),
         ("export/a.py", "x = require('sklearn.svm', extra='fit')", "export may not import sklearn"),
-        ("train/a.py", "import lightning.pytorch", "lightning comes with an extra; import it inside a function"),
         ("_files.py", "from featherweight.cost import analyze", "_files may not import featherweight.cost"),
     ],
 )
@@ -180,12 +168,19 @@ def test_what_is_exported(package: str) -> None:
             assert inspect.getdoc(exported), f"{package}.{name} has no docstring"
 
 
+def loaded_by(*modules: str) -> set[str]:
+    """Return the packages that a fresh Python has loaded after importing these modules."""
+    code = f"import sys, {', '.join(modules)}; print(*{{name.partition('.')[0] for name in sys.modules}})"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
 def test_importing_the_package_leaves_pytorch_alone() -> None:
-    light = "featherweight, featherweight.data, featherweight.export, featherweight.cli"
-    code = f"import sys, {light}; print(sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    for heavy in ("torch", "torchvision", "numpy", "lightning", "sklearn", "onnx", "onnxruntime", "PIL"):
-        assert f"'{heavy}'" not in loaded, f"import featherweight imports {heavy}"
+    light = loaded_by("featherweight", "featherweight.data", "featherweight.export", "featherweight.cli")
+    assert light & {"torch", "torchvision", "numpy", "PIL", *OPTIONAL} == set()
+
+
+def test_importing_every_room_leaves_optional_packages_alone() -> None:
+    assert loaded_by(*public_packages()) & OPTIONAL == set()
 
 
 def test_the_version_is_one() -> None:

@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from . import cost, info, list_networks
+from . import cost, export, fit, info, list_networks, train
 from ._errors import UsageError, expected
 
 __all__ = ["app", "main"]
@@ -33,8 +33,11 @@ app = typer.Typer(
     name="featherweight", help=HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
+app.command("fit")(fit.fit)
 app.command("list")(list_networks.list_networks)
 app.command("cost")(cost.cost)
+app.command("train")(train.train)
+app.command("export")(export.export)
 app.command("info")(info.info)
 
 
@@ -63,14 +66,12 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments, prog_name="featherweight")
     except UsageError as error:
         _fail(error, code=2)
-    except KeyboardInterrupt as error:
-        _fail(error, code=130)
     except Exception as error:
         if not expected(error):
             raise
         _fail(error, code=1)
 
 
-def _fail(error: BaseException, *, code: int) -> None:
-    print(f"featherweight: {str(error) or 'interrupted'}", file=sys.stderr)
+def _fail(error: Exception, *, code: int) -> None:
+    print(f"featherweight: {error}", file=sys.stderr)
     raise SystemExit(code)

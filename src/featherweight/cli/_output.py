@@ -31,3 +31,8 @@ def messages_to_stderr() -> Iterator[None]:
     """Send what libraries print meanwhile to standard error, so that standard output has the result only."""
     with redirect_stdout(sys.stderr):
         yield
+
+
+def note(line: str) -> None:
+    """Say something on the way, on standard error."""
+    print(line, file=sys.stderr, flush=True)

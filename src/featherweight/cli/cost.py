@@ -1,7 +1,6 @@
 """`featherweight cost`: what one network costs, as a whole, by layer kind and by layer."""
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,7 @@ from ._output import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from torch import nn
 
     from featherweight.cost import Cost
 
@@ -46,40 +46,58 @@ def cost(
 def count(network: str, options: list[str], input_size: str | None) -> "Cost":
     """Analyze a network by name, or a saved model.
 
-    Raises: UsageError: no such network, option or file, or a size that cannot be read.
+    Raises:
+        UsageError: no such network or option, a file that is not a model, a size that cannot be read.
+        FileNotFoundError: no such file.
     """
+    from featherweight.cost import analyze
+
     with usage():
         size = parse_input_size(input_size) if input_size else None
-        if not network.endswith(".safetensors"):
-            from featherweight.networks import analyze
-
-            return analyze(network, size, **parse_network_options(network, options))
-        if options:
-            raise ValueError(f"-o chooses among networks; {network} is one already")
-    from featherweight.networks import analyze, load_model
-
-    return analyze(load_model(Path(network)), size)
+        model = _build(network, options)
+        try:
+            return analyze(model, size)
+        except RuntimeError as error:  # PyTorch's word for shapes that do not fit
+            raise ValueError(f"{network} cannot take an input of {input_size or 'its own size'}: {error}") from error
 
 
-def parse_input_size(text: str) -> int | tuple[int, ...]:
+def _build(network: str, options: list[str]) -> "nn.Module":
+    """Build a network without weights, or read a saved one."""
+    import torch
+
+    from featherweight.networks import create, load_model
+
+    if not network.endswith(".safetensors"):
+        with torch.device("meta"):
+            return create(network, **parse_network_options(network, options))  # type: ignore[arg-type]
+    if options:
+        raise ValueError(f"-o chooses among networks; {network} is one already")
+    return load_model(network)
+
+
+def parse_input_size(text: str) -> int | tuple[int, int] | tuple[int, int, int]:
     """Read `224` as a side, `192x256` as height and width, `3x224x224` as channels, height and width.
 
-    Raises: ValueError: neither of them.
+    Raises: ValueError: none of them.
 
     Example:
         >>> parse_input_size("224"), parse_input_size("3x224x224")
         (224, (3, 224, 224))
     """
-    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,2}", text):
-        raise ValueError(f"not an input size: {text!r}; understood: 224, 192x256 or 3x224x224")
-    numbers = tuple(int(number) for number in text.split("x"))
-    return numbers if len(numbers) > 1 else numbers[0]
+    match text.split("x") if re.fullmatch(r"[1-9]\d*(x[1-9]\d*){0,2}", text) else ():
+        case [side]:
+            return int(side)
+        case [height, width]:
+            return int(height), int(width)
+        case [channels, height, width]:
+            return int(channels), int(height), int(width)
+    raise ValueError(f"not an input size: {text!r}; understood: 224, 192x256 or 3x224x224")
 
 
 def _summary(network: str, found: "Cost") -> "Table":
     from featherweight._units import format_bytes, format_count
 
-    table = _table(f"{network}, input {_shape(found.input_size)}", "quantity", "value")
+    table = _table(f"{network}, input {_shape(found.input_shape)}", "quantity", "value")
     table.add_row("parameters", format_count(found.params, digits=4))
     table.add_row("multiply-adds", format_count(found.multiply_adds, digits=4))
     for dtype, size in found.peak_memory_bytes.items():
@@ -90,16 +108,17 @@ def _summary(network: str, found: "Cost") -> "Table":
 
 
 def _by_kind(found: "Cost") -> "Table":
-    from featherweight._units import format_count, format_percent
+    from featherweight._units import format_bytes, format_count, format_percent
 
-    table = _table("by layer kind", "kind", "parameters", "share", "multiply-adds", "share")
+    table = _table("by layer kind", "kind", "parameters", "share", "multiply-adds", "share", "traffic, float32")
     for name, kind in found.by_kind().items():
         table.add_row(
             name,
             format_count(kind.params),
-            format_percent(kind.params / found.params if found.params else 0),
+            format_percent(kind.params_share),
             format_count(kind.multiply_adds),
-            format_percent(kind.multiply_adds / found.multiply_adds if found.multiply_adds else 0),
+            format_percent(kind.multiply_adds_share),
+            format_bytes(kind.bytes_moved["float32"]),
         )
     return table
 
@@ -107,15 +126,18 @@ def _by_kind(found: "Cost") -> "Table":
 def _by_layer(found: "Cost") -> "Table":
     from featherweight._units import format_bytes, format_count
 
-    table = _table("by layer", "layer", "kind", "output", "parameters", "multiply-adds", "memory traffic, float32")
+    table = _table(
+        "by layer", "layer", "kind", "output", "parameters", "multiply-adds", "traffic, float32", "memory in use"
+    )
     for layer in found.layers:
         table.add_row(
-            layer.name,
+            layer.name or "(model)",
             layer.kind,
             _shape(layer.output_shape),
             format_count(layer.params),
             format_count(layer.multiply_adds),
             format_bytes(layer.bytes_moved["float32"]),
+            format_bytes(layer.peak_memory_bytes["float32"]),
         )
     return table
 
