@@ -36,7 +36,7 @@ def digits_metrics() -> dict[str, Any]:
             {"name": "latency", "unit": "seconds", "budget": 0.0003, "achieved": 0.000142, "met": True},
             {"name": "size", "unit": "bytes", "budget": 300_000, "achieved": 148_211, "met": True},
             {"name": "memory", "unit": "bytes", "budget": None, "achieved": 16_384, "met": None},
-            {"name": "accuracy", "unit": "fraction", "budget": 0.985, "achieved": 0.9916, "met": True},
+            {"name": "accuracy", "unit": "fraction", "budget": 0.985, "achieved": 0.9892, "met": True},
         ],
     }
     return metrics
@@ -63,10 +63,10 @@ def letters_metrics() -> dict[str, Any]:
         "file": "model.onnx",
         "reason": "int8 loses 0.9 points against float; 0.5 are allowed, so the float file ships.",
         "rows": [
-            {"name": "latency", "unit": "seconds", "budget": 0.002, "achieved": 0.00113, "met": True},
-            {"name": "size", "unit": "bytes", "budget": 1_000_000, "achieved": 1_000_400, "met": False},
+            {"name": "latency", "unit": "seconds", "budget": 0.002, "achieved": 0.000211, "met": True},
+            {"name": "size", "unit": "bytes", "budget": 398_000, "achieved": 398_002, "met": False},
             {"name": "memory", "unit": "bytes", "budget": 10**6, "achieved": 204_800, "met": True},
-            {"name": "accuracy", "unit": "fraction", "budget": 0.97, "achieved": 0.9304, "met": False},
+            {"name": "accuracy", "unit": "fraction", "budget": 0.97, "achieved": 0.93, "met": False},
         ],
     }
     return metrics
@@ -149,7 +149,12 @@ def _candidates(draw: random.Random) -> Any:
             "latency_seconds": params * 1.6e-9 * draw.uniform(0.8, 1.7) if index < 30 else None,
             "binding": "size" if over else None,
             "rungs": [
-                {"rung": rung, "epochs": 4 * rung + 3, "seconds": 2.0, "val_accuracy": draw.uniform(0.86, 0.95)}
+                {
+                    "rung": rung,
+                    "epochs": 4 * rung + 3,
+                    "seconds": 2.0,
+                    "val_accuracy": draw.uniform(0.86, 0.95) + 0.05 * (index == 0),
+                }
                 for rung in range(2 if index < 3 else 1)
             ]
             if tried

@@ -48,7 +48,7 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True)
 class Line:
-    """One line of a line chart; a y that is None or not finite leaves a gap."""
+    """One line of a line chart; a y that is None or not finite leaves a gap, an empty label is not written."""
 
     label: str
     x: Sequence[float]
@@ -74,19 +74,18 @@ def scatter(
         y_limit: smallest y allowed.
         unknown: names the strip of points without y; there is none without such points.
     """
-    strip = 24 if any(point.y is None for point in points) else 0
+    strip = 34 if any(point.y is None for point in points) else 0
     frame = _Frame(x, y, title=title, height=236, strip=strip)
     if x_limit is not None and x.low <= x_limit <= x.high:
         frame.limit_x(x_limit)
     if y_limit is not None and y.low <= y_limit <= y.high:
         frame.limit_y(y_limit)
     if strip:
-        middle = frame.bottom + 10 + strip / 2
-        _add(frame.svg, "line", x1=LEFT, x2=frame.right, y1=middle, y2=middle, class_="grid")
-        _add(frame.svg, "text", unknown, x=frame.right, y=middle - 6, class_="tick end")
+        _add(frame.svg, "line", x1=LEFT, x2=frame.right, y1=frame.floor - 8, y2=frame.floor - 8, class_="grid")
+        _add(frame.svg, "text", unknown, x=frame.right, y=frame.floor - 17, class_="tick end")
     ranks = {"faded": 0, "plain": 1, "winner": 2}
     for point in sorted(points, key=lambda point: ranks[point.role]):
-        height = frame.bottom + 10 + strip / 2 if point.y is None else frame.y(point.y)
+        height = frame.floor - 8 if point.y is None else frame.y(point.y)
         mark(frame.svg, point, frame.x(point.x), height)
     return _text(frame.svg)
 
@@ -111,7 +110,7 @@ def lines(drawn: Sequence[Line], x: Axis, y: Axis, *, title: str) -> str:
     """Draw lines with their names above; a line of one point is a dot."""
     frame = _Frame(x, y, title=title, height=170)
     start = float(frame.right)
-    for line in reversed(drawn):
+    for line in reversed([line for line in drawn if line.label]):
         start -= _CHARACTER * len(line.label) + 30
         _add(frame.svg, "line", x1=start, x2=start + 14, y1=12, y2=12, class_=f"line l{line.series}")
         _add(frame.svg, "text", line.label, x=start + 19, y=16, class_="tick")
@@ -160,7 +159,7 @@ def heat_map(matrix: Sequence[Sequence[int]], labels: Sequence[str], *, title: s
 
 
 def _cell(group: ElementTree.Element, side: int, *, count: int, strength: float, kind: str) -> None:
-    opacity = 0.15 + 0.85 * strength
+    opacity = 0.3 + 0.7 * strength
     _add(group, "rect", x=0.5, y=0.5, width=side - 1, height=side - 1, rx=2, class_=kind, fill_opacity=opacity)
     if side >= 20 and _CHARACTER * len(str(count)) <= side - 2:
         ink = "count over" if opacity > 0.6 else "count"

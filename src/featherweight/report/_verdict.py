@@ -18,16 +18,17 @@ def verdict(metrics: Mapping[str, Any]) -> dict[str, Any]:
         (
             "Accuracy",
             format_percent(model["accuracy"]),
-            f"of {tested:,} test pictures; 95 % interval {format_percent(low, decimals=1)} to "
-            f"{format_percent(high, decimals=1)}",
+            (
+                f"{tested:,} test pictures",
+                f"interval {format_percent(low, decimals=1)} to {format_percent(high, decimals=1)}",
+            ),
         ),
         (
             "Latency",
             format_seconds(latency["median"]),
-            f"median for one picture, {threads}; interval {format_seconds(latency['low'])} to "
-            f"{format_seconds(latency['high'])}",
+            (f"median, {threads}", f"interval {format_seconds(latency['low'])} to {format_seconds(latency['high'])}"),
         ),
-        ("Size", format_bytes(model["bytes"]), "on disk, all that is needed to run it"),
+        ("Size", format_bytes(model["bytes"]), ("on disk,", "weights and labels")),
     ]
     rows = [_budget_row(row) for row in said["rows"]]
     missed = [row["name"] for row in rows if row["met"] is False]
@@ -48,7 +49,7 @@ def _budget_row(row: Mapping[str, Any]) -> dict[str, Any]:
     if budget is not None and budget != achieved and texts[0] == texts[1]:
         texts = [_quantity(budget, unit, more=3), _quantity(achieved, unit, more=3)]
     if budget is not None:
-        texts[0] = f"{'at least' if unit == 'fraction' else 'at most'} {texts[0]}"
+        texts[0] = f"{'≥' if unit == 'fraction' else '≤'} {texts[0]}"
     return {"name": row["name"], "budget": texts[0], "achieved": texts[1], "met": row["met"]}
 
 

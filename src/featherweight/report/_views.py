@@ -13,7 +13,9 @@ Metrics = Mapping[str, Any]
 View = dict[str, Any]
 
 MOST_CLASSES = 80  # in one confusion matrix; of more, those with the most mistakes are shown
+FEW_CLASSES = 16  # up to here the matrix leaves room beside it
 MODELS = {"pytorch": "PyTorch", "onnx": "ONNX, float32", "int8": "ONNX, int8"}
+NO_BREAK = "\N{NO-BREAK SPACE}"  # keeps a number and its unit on one line
 DASH = "\N{EN DASH}"  # stands where there is no value
 _GIVEN_BY_DATA = ("num_classes", "in_channels", "small_input")
 
@@ -100,7 +102,7 @@ def _candidate_chart(
 
 
 def _or_dash(value: float | None, write: Callable[[float], str]) -> str:
-    return DASH if value is None else write(value)
+    return DASH if value is None else write(value).replace(" ", NO_BREAK)
 
 
 def training(metrics: Metrics) -> View:
@@ -114,16 +116,16 @@ def training(metrics: Metrics) -> View:
         "loss": lines(
             [Line(label="training", x=epochs, y=column["train_loss"], series=0),
              Line(label="validation", x=epochs, y=column["val_loss"], series=1)],
-            x, linear_axis("loss", _known(losses), "{:g}".format, floor=0), title="Loss over the epochs",
+            x, linear_axis("", _known(losses), "{:g}".format, floor=0), title="Loss over the epochs",
         ),
         "accuracy": lines(
-            [Line(label="validation", x=epochs, y=column["val_accuracy"], series=1)],
-            x, linear_axis("accuracy", _known(column["val_accuracy"]), format_percent, floor=0, ceiling=1),
+            [Line(label="", x=epochs, y=column["val_accuracy"], series=1)],
+            x, linear_axis("", _known(column["val_accuracy"]), format_percent, floor=0, ceiling=1),
             title="Validation accuracy over the epochs",
         ),
         "learning_rate": lines(
             [Line(label="", x=epochs, y=column["learning_rate"], series=2)],
-            x, linear_axis("learning rate", [0, *_known(column["learning_rate"])], "{:g}".format, floor=0),
+            x, linear_axis("", [0, *_known(column["learning_rate"])], "{:g}".format, floor=0),
             title="Learning rate over the epochs",
         ),
     }  # fmt: skip
@@ -166,6 +168,7 @@ def errors(metrics: Metrics) -> View:
         "matrix": heat_map(shown, [labels[index] for index in kept], title="Confusion matrix of the test pictures"),
         "left_out": len(labels) - len(kept),
         "classes": sorted(by_class, key=lambda one: 2.0 if one["recall"] is None else one["recall"]),
+        "few": len(labels) <= FEW_CLASSES,
         "pairs": sorted(pairs, key=lambda pair: -pair["count"])[:10],
         "wrong": sum(asked) - sum(right),
         "total": sum(asked),
@@ -219,5 +222,6 @@ FILTERS = {
     "seconds": lambda value: _or_dash(value, format_seconds),
     "percent": lambda value: _or_dash(value, format_percent),
     "number": write_number,
+    "keep": lambda text: text.replace(" ", NO_BREAK),
     "options": options_text,
 }
