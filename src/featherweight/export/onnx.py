@@ -127,7 +127,7 @@ def probe(model: "nn.Module", input_size: int | tuple[int, int, int] | None = No
         for message in ("You are using the legacy TorchScript-based ONNX export", "The feature will be removed"):
             warnings.filterwarnings("ignore", message=message, category=DeprecationWarning)
         torch.onnx.export(
-            _inference_copy(model), (torch.zeros(1, *shape),), buffer,  # type: ignore[arg-type]  # its stub: paths only
+            model, (torch.zeros(1, *shape),), buffer,  # type: ignore[arg-type]  # its stub: paths only
             dynamo=False, opset_version=OPSET, input_names=["input"], output_names=["logits"],
         )  # fmt: skip
     proto = onnx.load_from_string(buffer.getvalue())
