@@ -1,5 +1,8 @@
 """ShuffleNet's units against their closed-form cost, the paper's figures and what a shuffle is for."""
 
+import io
+
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -28,15 +31,36 @@ def test_shuffling_back_restores(groups: int) -> None:
     assert torch.equal(channel_shuffle(channel_shuffle(x, groups), 6 // groups), x)
 
 
-def test_shuffle_takes_any_memory_layout() -> None:
+def test_shuffle_is_reshape_and_transpose_in_any_memory_layout() -> None:
     x = torch.randn(2, 12, 3, 5)
-    expected = channel_shuffle(x, 3)
-    assert torch.equal(channel_shuffle(x.to(memory_format=torch.channels_last), 3), expected)
+    expected = x.reshape(2, 3, 4, 3, 5).transpose(1, 2).reshape(2, 12, 3, 5)
+    assert torch.equal(channel_shuffle(x, 3), expected)
     assert torch.equal(channel_shuffle(torch.cat((x, x), dim=1)[:, :12], 3), expected)
+    last = channel_shuffle(x.to(memory_format=torch.channels_last), 3)
+    assert torch.equal(last, expected)
+    assert last.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_shuffle_can_be_exported() -> None:
+    unit = ShuffleUnitV2(12, 12).eval()
+    exported = torch.export.export(
+        unit, (torch.randn(2, 12, 6, 6),), dynamic_shapes=({0: torch.export.Dim("batch")},)
+    ).module()
+    x = torch.randn(3, 12, 6, 6)
+    assert torch.equal(exported(x), unit(x))
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the tracing exporter itself
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_shuffle_is_plain_onnx_for_the_tracing_exporter() -> None:
+    file = io.BytesIO()
+    torch.onnx.export(ShuffleUnitV2(12, 12), (torch.randn(1, 12, 6, 6),), file, dynamo=False)
+    nodes = {node.op_type for node in onnx.load_from_string(file.getvalue()).graph.node}
+    assert {"Reshape", "Transpose"} <= nodes
 
 
 def test_shuffle_names_channels_that_do_not_divide() -> None:
-    with pytest.raises(RuntimeError, match=r"\[4, -1\].*dim 1 \(6\)"):
+    with pytest.raises(RuntimeError, match="Got 6 channels and 4 groups"):
         channel_shuffle(torch.zeros(1, 6, 1, 1), 4)
 
 

