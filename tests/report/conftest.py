@@ -31,7 +31,7 @@ def digits_metrics() -> dict[str, Any]:
         "met": True,
         "chosen": "int8",
         "file": "model-int8.onnx",
-        "reason": "int8 loses 0.28 points against float, less than the 0.5 allowed, and is faster on this machine.",
+        "reason": "int8 loses 0.28 points against float, less than the 0.5 allowed, and is faster on this machine",
         "rows": [
             {"name": "latency", "unit": "seconds", "budget": 0.0003, "achieved": 0.000142, "met": True},
             {"name": "size", "unit": "bytes", "budget": 300_000, "achieved": 148_211, "met": True},
@@ -61,7 +61,7 @@ def letters_metrics() -> dict[str, Any]:
         "met": False,
         "chosen": "float",
         "file": "model.onnx",
-        "reason": "int8 loses 0.9 points against float; 0.5 are allowed, so the float file ships.",
+        "reason": "int8 loses 0.9 points against float; 0.5 are allowed, so the float file ships",
         "rows": [
             {"name": "latency", "unit": "seconds", "budget": 0.002, "achieved": 0.000211, "met": True},
             {"name": "size", "unit": "bytes", "budget": 398_000, "achieved": 398_002, "met": False},
@@ -115,7 +115,15 @@ def _metrics(
                 )
             ],
         },
-        "timings": {"data": 0.4, "candidates": 3.1, "search": 22.8, "training": 41.7, "export": 9.2, "proof": 4.0},
+        "timings": {
+            "read": 0.4,
+            "count": 3.1,
+            "measure": 4.0,
+            "compete": 22.8,
+            "train": 41.7,
+            "export and prove": 9.2,
+            "total": 83.2,
+        },
         "machine": {
             "processor": "Invented CPU @ 2.50GHz",
             "cores": 2,
@@ -135,7 +143,7 @@ def _candidates(draw: random.Random) -> Any:
         params = int(60_000 * (1 + 8 * width**2) * draw.uniform(0.6, 1.6))
         tried = index < 8
         over = params > 300_000
-        status = "winner" if index == 0 else "dropped in rung 1" if index < 3 else "dropped in rung 0"
+        status = "winner" if index == 0 else "dropped in round 2" if index < 3 else "dropped in round 1"
         yield {
             "id": f"{name} {width:g} @16",
             "name": name,
@@ -151,7 +159,7 @@ def _candidates(draw: random.Random) -> Any:
             "rungs": [
                 {
                     "rung": rung,
-                    "epochs": 4 * rung + 3,
+                    "steps": 240 * rung + 120,
                     "seconds": 2.0,
                     "val_accuracy": draw.uniform(0.86, 0.95) + 0.05 * (index == 0),
                 }
