@@ -198,6 +198,15 @@ def test_unreadable_folders_are_listed(tmp_path: Path, monkeypatch: pytest.Monke
     assert open_folder(tmp_path).quarantine == (Quarantined("cat/locked", "cannot be read: Permission denied"),)
 
 
+def test_damaged_metadata_is_no_reason_and_no_warning(tmp_path: Path) -> None:
+    fill(tmp_path)
+    picture = Image.open(tmp_path / "cat" / "0.png")
+    for suffix in ("png", "jpg", "webp"):
+        exif = b"Exif\0\0II*\0\x08\0\0\0\x09\0\x12\x01\x03\0"  # says that nine entries follow
+        picture.save(tmp_path / "cat" / f"exif.{suffix}", exif=exif)
+    assert open_folder(tmp_path).quarantine == ()
+
+
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     fill(tmp_path)
     name = os.fsdecode(b"caf\xe9.png")
