@@ -175,8 +175,8 @@ def augment_for(pictures: Pictures, indices: Indices | None = None, *, flip: boo
     """Choose the augmentation by the kind and size of the pictures.
 
     Characters (grey, up to 48 pixels) are turned, sheared, scaled and shifted a little, never mirrored. Other pictures
-    are mirrored unless that takes them to another class (see `flip_keeps_class`); up to 64 pixels they are shifted,
-    above that cut, with changing brightness and contrast.
+    are mirrored unless that takes them to another class (see `flip_keeps_class`; then they are turned and sheared
+    instead); up to 64 pixels they are shifted, above that cut, with changing brightness and contrast.
 
     Args:
         indices: of the training pictures, to find out from; default all.
@@ -191,18 +191,11 @@ def augment_for(pictures: Pictures, indices: Indices | None = None, *, flip: boo
         return Augment(rotate_degrees=10, scale=0.1, shear=0.1, translate=0.12, flip=bool(flip))
     mirrored = flip_keeps_class(pictures, indices)
     flip = mirrored if flip is None else flip
-    if pictures.native_side <= SMALL_SIDE:
-        turn = 0 if mirrored else 10
-        return Augment(
-            rotate_degrees=turn,
-            scale=0.1,
-            translate=0.12,
-            flip=flip,
-            brightness=0.2,
-            contrast=0.2,
-            padding="reflection",
-        )
-    return Augment(crop_scale=(0.35 if mirrored else 0.6, 1.0), flip=flip, brightness=0.3, contrast=0.3)
+    if pictures.native_side > SMALL_SIDE:
+        return Augment(crop_scale=(0.35 if mirrored else 0.6, 1.0), flip=flip, brightness=0.3, contrast=0.3)
+    if mirrored:
+        return Augment(scale=0.1, translate=0.12, flip=flip, padding="reflection", brightness=0.2, contrast=0.2)
+    return Augment(rotate_degrees=10, scale=0.1, shear=0.1, translate=0.12, flip=flip, brightness=0.2, contrast=0.2)
 
 
 def _within(chance: Tensor, limit: float) -> Tensor:
