@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from . import cost, export, fit, info, list_networks, train
+from . import cost, export, fit, info, list_networks, predict, train
 from ._errors import UsageError, expected
 
 __all__ = ["app", "main"]
@@ -38,6 +38,7 @@ app.command("list")(list_networks.list_networks)
 app.command("cost")(cost.cost)
 app.command("train")(train.train)
 app.command("export")(export.export)
+app.command("predict")(predict.predict)
 app.command("info")(info.info)
 
 
