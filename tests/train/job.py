@@ -1,5 +1,10 @@
-"""A small training job, for the tests and for the processes that they kill: `python job.py CHECKPOINT RESUME DELAY`."""
+"""A small training job, for the tests and for the processes that they kill.
 
+As a script it imports once, then reads lines `CHECKPOINT DELAY_SECONDS`. For each it forks a process that trains,
+writes that one's number, and, when that one has ended, its exit status; its errors go to CHECKPOINT.errors.
+"""
+
+import os
 import sys
 import time
 from pathlib import Path
@@ -58,12 +63,25 @@ def run(
     )  # fmt: skip
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
+def serve() -> None:
     from featherweight.train import _run
 
+    torch.set_num_threads(1)
+    torch.optim.SGD([torch.zeros(1)])  # imports much that PyTorch puts off until then
     _run.SAVE_SECONDS = _run.LEAST_SAVE_SECONDS = 0.0  # save after every step, so that a kill can hit a write
-    model = network()
-    print("started", flush=True)
-    run(model, Path(sys.argv[1]), resume=sys.argv[2] == "resume", delay_seconds=float(sys.argv[3]))
-    torch.save(model.state_dict(), sys.argv[1] + ".weights")
+    for line in sys.stdin:
+        checkpoint, delay_seconds = line.split()
+        child = os.fork()
+        if child == 0:
+            errors = os.open(f"{checkpoint}.errors", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            os.dup2(errors, sys.stderr.fileno())
+            model = network()
+            run(model, Path(checkpoint), resume=True, delay_seconds=float(delay_seconds))
+            torch.save(model.state_dict(), f"{checkpoint}.weights")
+            return
+        print(child, flush=True)
+        print(os.waitpid(child, 0)[1], flush=True)
+
+
+if __name__ == "__main__":
+    serve()

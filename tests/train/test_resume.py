@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -39,8 +40,8 @@ def uninterrupted() -> dict[str, torch.Tensor]:
 
 def assert_same(found: dict[str, torch.Tensor], wanted: dict[str, torch.Tensor]) -> None:
     assert found.keys() == wanted.keys()
-    for name in wanted:
-        assert torch.equal(found[name], wanted[name]), name
+    for name, value in wanted.items():
+        assert torch.equal(found[name], value), name
 
 
 class StopAfter:
@@ -111,43 +112,76 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path: Path) -> None:
         job.run(job.network(), tmp_path / "run.ckpt", resume=True)
 
 
-def _start(checkpoint: Path, mode: str, delay_seconds: float) -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, str(JOB), str(checkpoint), mode, str(delay_seconds)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
-    assert process.stdout
-    assert process.stdout.readline() == "started\n"
-    return process
+class Server:
+    """Starts training processes of `job.py` without importing everything for each."""
+
+    def __init__(self) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(JOB)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )  # fmt: skip
+
+    def start(self, checkpoint: Path, *, delay_seconds: float) -> int:
+        assert self.process.stdin
+        self.process.stdin.write(f"{checkpoint} {delay_seconds}\n")
+        self.process.stdin.flush()
+        return self._number()
+
+    def status(self) -> int:
+        return self._number()
+
+    def _number(self) -> int:
+        assert self.process.stdout
+        return int(self.process.stdout.readline())
 
 
-def _wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    server = Server()
+    yield server
+    server.process.communicate(timeout=60)
+
+
+def _wait_for_step(checkpoint: Path, beyond: int) -> None:
+    end = time.monotonic() + 60
+    while not checkpoint.exists() or _step(checkpoint) <= beyond:
+        assert time.monotonic() < end, f"no step beyond {beyond} in a minute"
+        time.sleep(0.005)
+
+
+def _step(checkpoint: Path) -> int:
+    step: int = torch.load(checkpoint, weights_only=True)["featherweight"]["step"]
+    return step
 
 
 def test_killed_at_random_moments_it_ends_at_the_same_weights(
-    tmp_path: Path, uninterrupted: dict[str, torch.Tensor]
+    tmp_path: Path, uninterrupted: dict[str, torch.Tensor], server: Server
 ) -> None:
     """Each process saves after every step and is killed without warning, often in the middle of a write."""
     checkpoint = tmp_path / "run.ckpt"
     chance = random.Random(11)
-    for _ in range(3):
-        checkpoint_before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
-        process = _start(checkpoint, "resume", 0.02)
-        while (checkpoint.stat().st_mtime_ns if checkpoint.exists() else None) == checkpoint_before:
-            assert process.poll() is None, process.communicate()
-            time.sleep(0.005)
-        time.sleep(chance.uniform(0.0, 0.2))
-        process.kill()
-        process.communicate()
-        assert torch.load(checkpoint, weights_only=True)["featherweight"]["step"] > 0
-    process = _start(checkpoint, "resume", 0.0)
-    _, errors = process.communicate(timeout=120)
-    assert (process.returncode, errors) == (0, "")
+    step = 0
+    for _ in range(4):
+        number = server.start(checkpoint, delay_seconds=0.005)
+        _wait_for_step(checkpoint, beyond=step)
+        time.sleep(chance.uniform(0.0, 0.03))
+        os.kill(number, signal.SIGKILL)
+        assert server.status() == signal.SIGKILL
+        step = _step(checkpoint)
+    assert 4 <= step < 42
+    server.start(checkpoint, delay_seconds=0.0)
+    assert server.status() == 0, Path(f"{checkpoint}.errors").read_text()
     assert_same(torch.load(f"{checkpoint}.weights", weights_only=True), uninterrupted)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.ckpt", "run.ckpt.weights"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run.ckpt", "run.ckpt.errors", "run.ckpt.weights"]
+
+
+def test_sigint_in_a_process_of_its_own(tmp_path: Path, server: Server) -> None:
+    checkpoint = tmp_path / "run.ckpt"
+    number = server.start(checkpoint, delay_seconds=0.01)
+    _wait_for_step(checkpoint, beyond=0)
+    os.kill(number, signal.SIGINT)
+    assert server.status() != 0
+    assert "goes on from there" in Path(f"{checkpoint}.errors").read_text().splitlines()[-1]
 
 
 def test_a_kill_during_a_write_leaves_the_old_checkpoint(tmp_path: Path) -> None:
@@ -159,13 +193,3 @@ def test_a_kill_during_a_write_leaves_the_old_checkpoint(tmp_path: Path) -> None
     job.run(job.network(), checkpoint, resume=True)
     assert checkpoint.read_bytes() == before
     assert not half.exists()
-
-
-def test_sigint_in_a_process_of_its_own(tmp_path: Path) -> None:
-    checkpoint = tmp_path / "run.ckpt"
-    process = _start(checkpoint, "begin", 0.05)
-    _wait_for(checkpoint, process)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode != 0
-    assert "goes on from there" in errors.splitlines()[-1]

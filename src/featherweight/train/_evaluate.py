@@ -44,7 +44,7 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Eval
     """
     device = next(model.parameters()).device
     logits, labels = [], []
-    with in_eval_mode(model), torch.inference_mode():
+    with in_mode(model, training=False), torch.inference_mode():
         for x, y in batches:
             logits.append(model(x.to(device, non_blocking=True)).float())
             labels.append(y)
@@ -60,12 +60,12 @@ def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Eval
 
 
 @contextmanager
-def in_eval_mode(model: nn.Module) -> Iterator[None]:
-    """Put a model into eval mode inside the block, and each module back into its own mode after it."""
+def in_mode(model: nn.Module, *, training: bool) -> Iterator[None]:
+    """Put a model into train or eval mode inside the block, and each module back into its own mode after it."""
     modes = [(module, module.training) for module in model.modules()]
-    model.eval()
+    model.train(training)
     try:
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module, mode in modes:
+            module.training = mode

@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from featherweight._extras import require
 from featherweight.data import Batches
 
 from ._errors import TrainingInterrupted
+from ._evaluate import in_mode
 from ._history import History
 from ._progress import ProgressBar
 from ._recipe import Recipe
@@ -81,19 +82,14 @@ def train(
 
     plan, pace = _plan(recipe, len(train_batches), time_seconds, schedule)
     bar = ProgressBar(progress)
-    model.to(memory_format=torch.channels_last)
-    try:
+    with in_mode(model, training=True), _in_channels_last(model):
         run = Run(
             model, train_batches, val_batches, recipe=recipe, schedule=plan, pace=pace, checkpoint=checkpoint, bar=bar,
             began=began,
         )  # fmt: skip
-        with ExitStack() as stack:
-            for context in (_quiet(), _interruptible(run), torch.random.fork_rng(_random_devices()), bar):
-                stack.enter_context(context)
+        with _quiet(), _interruptible(run), torch.random.fork_rng(_random_devices()), bar:
             _fit(run, train_batches, resume)
         model.load_state_dict(run.network.state_dict())
-    finally:
-        model.to(memory_format=torch.contiguous_format)
     return run.history()
 
 
@@ -161,6 +157,16 @@ def _fit(run: "Run", batches: Batches, resume: bool) -> None:
             raise
     if run.interrupted:
         raise TrainingInterrupted(run.step, path if run.saved_step is not None else None)
+
+
+@contextmanager
+def _in_channels_last(model: nn.Module) -> Iterator[None]:
+    """Lay the weights out channels last inside the block: depthwise layers train 1.5 times as fast so."""
+    model.to(memory_format=torch.channels_last)
+    try:
+        yield
+    finally:
+        model.to(memory_format=torch.contiguous_format)
 
 
 @contextmanager
