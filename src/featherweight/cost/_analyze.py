@@ -133,21 +133,21 @@ def analyze(model: nn.Module, input_size: InputSize | None = None) -> Cost:
     """
     calls = trace(model, input_size)
     plan = schedule(calls)
-    layers = tuple(_layers(plan))
+    live = {name: plan.live_bytes(width) for name, width in BYTES.items()}
+    layers = tuple(_layers(plan, live))
     return Cost(
         model=getattr(model, "name", None) or type(model).__name__,
         input_shape=calls[0].outputs[0].shape[1:],
         params=sum(layer.params for layer in layers),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
         operations=sum((layer.operations for layer in layers), OpMix()),
-        peak_memory_bytes={name: max(plan.live_bytes(width)) for name, width in BYTES.items()},
+        peak_memory_bytes={name: max(live[name]) for name in BYTES},
         bytes_moved={name: sum(layer.bytes_moved[name] for layer in layers) for name in BYTES},
         layers=layers,
     )
 
 
-def _layers(plan: Schedule) -> list[LayerCost]:
-    live = {name: plan.live_bytes(width) for name, width in BYTES.items()}
+def _layers(plan: Schedule, live: dict[str, list[int]]) -> list[LayerCost]:
     positions: dict[tuple[str, str], list[int]] = {}
     for position, call in enumerate(plan.calls):
         if call.op == "unread" or call.op not in FREE:

@@ -1,5 +1,6 @@
 """What one call of each operator costs, in elementary operations on numbers."""
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from math import prod
@@ -28,19 +29,29 @@ class OpMix:
     shifts: int = 0
 
     def __add__(self, other: "OpMix") -> "OpMix":
-        return OpMix(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        return OpMix(*map(operator.add, self.counts, other.counts))
 
     def __mul__(self, times: int) -> "OpMix":
-        return OpMix(*(getattr(self, f.name) * times for f in fields(self)))
+        return OpMix(*(count * times for count in self.counts))
 
     def __repr__(self) -> str:
-        given = ((f.name, getattr(self, f.name)) for f in fields(self))
+        given = zip(_SORTS, self.counts, strict=True)
         return f"OpMix({', '.join(f'{name}={count}' for name, count in given if count)})"
+
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """The numbers in the order of the fields."""
+        numbers: tuple[int, ...] = _counts(self)
+        return numbers
 
     @property
     def total(self) -> int:
         """All operations together, each counted as one."""
-        return sum(getattr(self, f.name) for f in fields(self))
+        return sum(self.counts)
+
+
+_SORTS = tuple(field.name for field in fields(OpMix))
+_counts = operator.attrgetter(*_SORTS)
 
 
 class UnknownOperatorError(LookupError):

@@ -68,14 +68,12 @@ class Schedule:
         call = self.calls[position]
         if call.op in FREE:
             return OpMix()
-        if position in self.folded:
-            return OpMix(additions=call.outputs[0].numel)
-        return rule(call).mix(call)
+        return OpMix(additions=call.outputs[0].numel) if position in self.folded else rule(call).mix(call)
 
     def multiply_adds(self, position: int) -> int:
         """Multiply-adds of a call: of convolutions and matrix products only."""
         call = self.calls[position]
-        return 0 if call.op in FREE or not rule(call).multiply_adds else rule(call).mix(call).multiplies
+        return rule(call).mix(call).multiplies if call.op not in FREE and rule(call).multiply_adds else 0
 
 
 def schedule(calls: Sequence[OpCall]) -> Schedule:

@@ -1,8 +1,10 @@
 """One forward pass on the meta device, written down operator by operator. Every cost is read off this record."""
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Literal
 
 import torch
@@ -35,10 +37,7 @@ class TensorInfo:
     @property
     def numel(self) -> int:
         """How many elements it has."""
-        count = 1
-        for side in self.shape:
-            count *= side
-        return count
+        return prod(self.shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +86,10 @@ def trace(model: nn.Module, input_size: InputSize | None = None) -> tuple[OpCall
     dtype = next((p.dtype for p in twin.parameters() if p.is_floating_point()), torch.float32)
     with torch.inference_mode(False), torch.no_grad():
         picture = torch.empty((1, *shape), dtype=dtype, device="meta")
-        recorder.enter_input(picture)
+        recorder.calls.append(recorder.input(picture))
         with recorder:
             result = twin(picture)
-    return recorder.finish(result)
+    return (*recorder.calls, *recorder.unread_parameters(twin), recorder.output(result))
 
 
 def input_shape(model: nn.Module, input_size: InputSize | None) -> tuple[int, int, int]:
@@ -133,20 +132,17 @@ def meta_twin(model: nn.Module) -> nn.Module:
         >>> next(meta_twin(nn.Linear(2, 2)).parameters()).device
         device(type='meta')
     """
+    # deepcopy takes over what the memo has for an object: tensors of ours, so that no weight is copied, and a new dict
+    # for each of the dozen empty ones for hooks that every module has, which would take most of the time.
     memo: dict[int, Any] = {}
     for module in model.modules():
-        for tensor in _own_tensors(module):
-            if id(tensor) not in memo:
-                memo[id(tensor)] = _on_meta(tensor)
-    # deepcopy takes what the memo has for granted: these are the tensors, so none is copied.
-    return copy.deepcopy(model, memo).eval()
-
-
-def _own_tensors(module: nn.Module) -> Iterable[Tensor]:
-    for held in (module._parameters, module._buffers, vars(module)):
-        for value in held.values():
+        for value in (*module._parameters.values(), *module._buffers.values(), *vars(module).values()):
             if isinstance(value, Tensor):
-                yield value
+                if id(value) not in memo:
+                    memo[id(value)] = _on_meta(value)
+            elif type(value) is OrderedDict and not value:
+                memo[id(value)] = OrderedDict()
+    return copy.deepcopy(model, memo).eval()
 
 
 def _on_meta(tensor: Tensor) -> Tensor:
@@ -161,9 +157,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.model = model
         self.calls: list[OpCall] = []
-        self.modules: list[tuple[str, type[nn.Module]]] = [("", type(model))]
+        self.modules: list[tuple[str, type[nn.Module]]] = [
+            ("", type(model))
+        ]  # whose forward is running, innermost last
         # Memory is told apart by its address; holding on to it keeps an address from being used again.
         self.storages: dict[int, tuple[int, torch.UntypedStorage]] = {}
         self.roles: list[Role] = []
@@ -183,8 +180,24 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _leaving(self, module: nn.Module, args: object, output: object) -> None:
         self.modules.pop()
 
-    def enter_input(self, picture: Tensor) -> None:
-        self.calls.append(OpCall("input", "", type(self.model), (), (self.info(picture, "activation"),)))
+    def input(self, picture: Tensor) -> OpCall:
+        """The call that stands for the model's input; it comes first."""
+        return OpCall("input", *self.modules[0], (), (self.info(picture, "activation"),))
+
+    def output(self, result: Any) -> OpCall:
+        """The call that stands for reading the model's result."""
+        tensors = (self.info(tensor) for tensor in tree_leaves(result) if isinstance(tensor, Tensor))
+        return OpCall("output", *self.modules[0], tuple(tensors), ())
+
+    def unread_parameters(self, model: nn.Module) -> Iterator[OpCall]:
+        """One call for each module that has parameters which no call so far has read."""
+        read = {tensor.storage for call in self.calls for tensor in call.inputs}
+        for name, module in model.named_modules():
+            own = (self.info(parameter) for parameter in module.parameters(recurse=False))
+            unread = tuple(tensor for tensor in own if tensor.storage not in read)
+            if unread:
+                yield OpCall("unread", name, type(module), unread, ())
+                read.update(tensor.storage for tensor in unread)
 
     def info(self, tensor: Tensor, role: Role = "constant") -> TensorInfo:
         """Describe a tensor; `role` is that of memory not seen before."""
@@ -221,17 +234,6 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if isinstance(arg, (list, tuple)):
             return tuple(self._replace(item, seen) for item in arg)
         return arg
-
-    def finish(self, result: Any) -> tuple[OpCall, ...]:
-        results = tuple(self.info(tensor) for tensor in tree_leaves(result) if isinstance(tensor, Tensor))
-        read = {tensor.storage for call in self.calls for tensor in call.inputs}
-        for name, module in self.model.named_modules():
-            unread = tuple(info for p in module.parameters(recurse=False) if (info := self.info(p)).storage not in read)
-            if unread:
-                self.calls.append(OpCall("unread", name, type(module), unread, ()))
-                read.update(info.storage for info in unread)
-        self.calls.append(OpCall("output", "", type(self.model), results, ()))
-        return tuple(self.calls)
 
 
 _SHAPE_KEEPING = frozenset(
