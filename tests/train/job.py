@@ -4,10 +4,13 @@ As a script it imports once, then reads lines `CHECKPOINT DELAY_SECONDS`. For ea
 writes that one's number, and, when that one has ended, its exit status; its errors go to CHECKPOINT.errors.
 """
 
+import contextlib
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -63,6 +66,20 @@ def run(
     )  # fmt: skip
 
 
+def work(checkpoint: Path, delay_seconds: float) -> NoReturn:
+    """Train, and end this process without tidying up what was imported, which takes longer."""
+    with Path(f"{checkpoint}.errors").open("w") as errors, contextlib.redirect_stderr(errors):
+        try:
+            model = network()
+            run(model, checkpoint, resume=True, delay_seconds=delay_seconds)
+            torch.save(model.state_dict(), f"{checkpoint}.weights")
+        except BaseException:
+            traceback.print_exc()
+            errors.flush()
+            os._exit(1)
+    os._exit(0)
+
+
 def serve() -> None:
     from featherweight.train import _run
 
@@ -73,12 +90,7 @@ def serve() -> None:
         checkpoint, delay_seconds = line.split()
         child = os.fork()
         if child == 0:
-            errors = os.open(f"{checkpoint}.errors", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-            os.dup2(errors, sys.stderr.fileno())
-            model = network()
-            run(model, Path(checkpoint), resume=True, delay_seconds=float(delay_seconds))
-            torch.save(model.state_dict(), f"{checkpoint}.weights")
-            return
+            work(Path(checkpoint), float(delay_seconds))
         print(child, flush=True)
         print(os.waitpid(child, 0)[1], flush=True)
 

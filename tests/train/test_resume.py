@@ -139,6 +139,7 @@ class Server:
 def server() -> Iterator[Server]:
     server = Server()
     yield server
+    server.process.kill()
     server.process.communicate(timeout=60)
 
 
