@@ -11,6 +11,7 @@ from . import squeezenet as squeezenet
 from ._analyze import analyze
 from ._features import FeatureExtractor
 from ._listing import Counts, Variant, counts, list_networks, variants
+from ._meta import on_meta_device
 from ._registry import Network, Published, create, network, networks, register, rounds_to
 from ._weights import load_model, load_weights, save_model
 
@@ -28,6 +29,7 @@ __all__ = [
     "load_weights",
     "network",
     "networks",
+    "on_meta_device",
     "register",
     "rounds_to",
     "save_model",

@@ -2,16 +2,18 @@
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
 
+from ._meta import on_meta_device
 from ._registry import create
 
 if TYPE_CHECKING:
     from featherweight.cost import Cost
 
 
-def analyze(model: nn.Module | str, input_size: int | tuple[int, ...] | None = None, **options: object) -> "Cost":
+def analyze(
+    model: nn.Module | str, input_size: int | tuple[int, int] | tuple[int, int, int] | None = None, **options: object
+) -> "Cost":
     """Count what one picture costs: parameters, multiply-adds, memory, traffic; nothing is computed.
 
     Args:
@@ -32,7 +34,7 @@ def analyze(model: nn.Module | str, input_size: int | tuple[int, ...] | None = N
     from featherweight import cost
 
     if isinstance(model, str):
-        with torch.device("meta"):
+        with on_meta_device():
             model = create(model, **options)  # type: ignore[arg-type]
     elif options:
         raise TypeError(f"options are for a name; this {type(model).__name__} is built already: {', '.join(options)}")

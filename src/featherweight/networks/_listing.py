@@ -1,6 +1,5 @@
 """Finding networks: by name, family, year and cost."""
 
-import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -66,8 +65,7 @@ def variants() -> tuple[Variant, ...]:
 
 def _chosen(entry: Network, options: Mapping[str, object]) -> dict[str, object]:
     """Leave out options that say what is the default anyway."""
-    parameters = inspect.signature(entry.build).parameters
-    return {option: value for option, value in options.items() if value != parameters[option].default}
+    return {option: value for option, value in options.items() if value != entry.default(option)}
 
 
 def counts(variant: Variant | str) -> Counts:
@@ -83,11 +81,12 @@ def counts(variant: Variant | str) -> Counts:
     """
     if isinstance(variant, str):
         variant = Variant(name=variant, options={}, resolution=network(variant).resolution)
-    return _written().get(str(variant)) or count(variant)
+    return written_counts().get(str(variant)) or count(variant)
 
 
 @cache
-def _written() -> dict[str, Counts]:
+def written_counts() -> dict[str, Counts]:
+    """Read the generated file: counts by the text of each variant."""
     return {variant: Counts(*numbers) for variant, numbers in json.loads(COUNTS_FILE.read_text("utf-8")).items()}
 
 

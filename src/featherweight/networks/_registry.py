@@ -57,7 +57,7 @@ def rounds_to(count: int, printed: str) -> bool:
         raise ValueError(f"not a printed number: {printed!r}; understood: 3.4M, 0.39B, 1,248,424")
     number, decimals, unit = match.groups()
     scale = Fraction(_UNITS.get(unit, 1))
-    last_digit = scale / 10 ** len(decimals or "")
+    last_digit: Fraction = scale / 10 ** len(decimals or "")
     distance = abs(count - Fraction(number) * scale)
     return distance * 2 <= last_digit
 
@@ -78,6 +78,10 @@ class Network:
     def options(self) -> tuple[str, ...]:
         """Names of the options that `create` takes for this network."""
         return tuple(inspect.signature(self.build).parameters)
+
+    def default(self, option: str) -> object:
+        """Return the default of an option."""
+        return inspect.signature(self.build).parameters[option].default
 
     def check_options(self, names: Iterable[str]) -> None:
         """Hold names of options against those that the network takes.

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor, nn
 
 from featherweight._files import atomic_path
 
+from ._meta import on_meta_device
 from ._registry import create
 
 _COUNTER = "num_batches_tracked"  # a batch norm's count of its training steps: peers' files may lack it
@@ -106,10 +106,10 @@ def save_model(model: nn.Module, path: str | os.PathLike[str], metadata: Mapping
     """
     if metadata and _KEY in metadata:
         raise ValueError(f"the metadata key {_KEY!r} is ours; call yours otherwise")
-    record = {"version": version("featherweight"), **_recipe(model)}
+    record = json.dumps({"version": version("featherweight"), **_recipe(model)})
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
     with atomic_path(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, {**(metadata or {}), _KEY: json.dumps(record)})
+        safetensors.torch.save_file(tensors, temporary, {**(metadata or {}), _KEY: record})
     return Path(path)
 
 
@@ -121,6 +121,10 @@ def _recipe(model: nn.Module) -> dict[str, object]:
     eps = sorted({norm.eps for norm in _batch_norms(model)})
     if len(eps) > 1:
         raise ValueError(f"the batch norms of this {name} have different eps: {eps}; a file keeps one for all")
+    try:
+        options = json.loads(json.dumps(options))
+    except TypeError as error:
+        raise ValueError(f"the options of this {name} cannot be written to a file: {error}") from error
     ours, built = model.state_dict(), _build(name, options).state_dict()
     for tensor in ours | built:
         if tensor not in ours or tensor not in built or ours[tensor].shape != built[tensor].shape:
@@ -160,5 +164,5 @@ def load_model(path: str | os.PathLike[str]) -> nn.Module:
 
 def _build(name: str, options: Mapping[str, object]) -> nn.Module:
     """Build without weights."""
-    with torch.device("meta"):
+    with on_meta_device():
         return create(name, **options)  # type: ignore[arg-type]

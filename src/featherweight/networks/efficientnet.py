@@ -194,12 +194,13 @@ def efficientnet(
         >>> model.resolution, len(model.body)
         (279, 25)
     """
-    stem_stride, *row_strides = early_strides((2, *(row.s for row in table)), small_input=small_input)
+    rows = [Row(*row) for row in table]
+    stem_stride, *row_strides = early_strides((2, *(row.s for row in rows)), small_input=small_input)
     channels = round_channels(32 * width)
     stem = ConvNormAct(in_channels, channels, kernel_size=3, stride=stem_stride, activation="silu")
-    repeats = [math.ceil(depth * row.n) for row in table]
+    repeats = [math.ceil(depth * row.n) for row in rows]
     body: list[nn.Module] = []
-    for (t, k, _, c, _), first_stride, repeat in zip(table, row_strides, repeats, strict=True):
+    for (t, k, _, c, _), first_stride, repeat in zip(rows, row_strides, repeats, strict=True):
         out_channels = round_channels(c * width)
         for stride in strides(first_stride, repeat):
             body.append(

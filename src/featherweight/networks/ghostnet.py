@@ -83,11 +83,12 @@ def ghostnet(
         head_channels: width of the hidden layer before the classifier; default 1280.
         table: rows in the place of the paper's layer table.
     """
-    stem_stride, *row_strides = early_strides((2, *(row.s for row in table)), small_input=small_input)
+    rows = [Row(*row) for row in table]
+    stem_stride, *row_strides = early_strides((2, *(row.s for row in rows)), small_input=small_input)
     channels = round_channels(16 * width, 4)
     stem = ConvNormAct(in_channels, channels, kernel_size=3, stride=stem_stride)
     body: list[nn.Module] = []
-    for (k, exp, out, se, _), stride in zip(table, row_strides, strict=True):
+    for (k, exp, out, se, _), stride in zip(rows, row_strides, strict=True):
         out_channels = round_channels(out * width, 4)
         body.append(
             GhostBottleneck(
@@ -100,7 +101,7 @@ def ghostnet(
             )
         )
         channels = out_channels
-    last_channels = round_channels(table[-1].exp * width, 4)
+    last_channels = round_channels(rows[-1].exp * width, 4)
     body.append(ConvNormAct(channels, last_channels))
     head = ClassifierHead(last_channels, num_classes, hidden_channels=head_channels or 1280, dropout=dropout)
     return ImageClassifier(stem, body, head, in_channels=in_channels)

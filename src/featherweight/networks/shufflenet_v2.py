@@ -76,11 +76,14 @@ def shufflenet_v2(
         raise ValueError(f"the width of shufflenet_v2 must be at least 0.05; got {width}")
     if split not in ("released", "equal"):
         raise ValueError(f"split must be 'released' or 'equal'; got {split!r}")
-    stem_stride, pool_stride, *row_strides = early_strides((2, 2, *(2 for _ in table)), small_input=small_input)
+    rows = [
+        Row(repeat, {float(key): c for key, c in columns.items()}) for repeat, columns in table
+    ]  # JSON has text keys
+    stem_stride, pool_stride, *row_strides = early_strides((2, 2, *(2 for _ in rows)), small_input=small_input)
     channels = 24 if width >= 0.5 else _even(48 * width)
     stem = ConvNormAct(in_channels, channels, kernel_size=3, stride=stem_stride)
     body: list[nn.Module] = [] if small_input else [nn.MaxPool2d(3, stride=pool_stride, padding=1)]
-    for row, first_stride in zip(table, row_strides, strict=True):
+    for row, first_stride in zip(rows, row_strides, strict=True):
         out_channels = row.channels[width] if width in row.channels else _even(row.channels[1.0] * width)
         for stride in strides(first_stride, row.repeat):
             kept = channels if split == "released" and stride == 2 else None

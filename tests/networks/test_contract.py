@@ -1,0 +1,225 @@
+"""What every network promises, whatever its family: held for each of them, and for each form that was printed."""
+
+import copy
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from featherweight.blocks import ImageClassifier
+from featherweight.networks import FeatureExtractor, create, load_model, network, networks, on_meta_device, save_model
+
+SMALLEST = {"width": 0.25, "depth": 0.3}  # of those options that a network has
+CLASSES = 5
+
+
+def forms() -> Iterator[tuple[str, dict[str, object]]]:
+    """Go through the networks in all their printed forms, at their smallest; those that differ in size only, once."""
+    seen = set()
+    for entry in networks():
+        smallest = {option: value for option, value in SMALLEST.items() if option in entry.options}
+        for row in ({}, *(row.options for row in entry.published)):
+            chosen = {option: value for option, value in row.items() if isinstance(value, bool | str)}
+            options = {**smallest, **chosen, "num_classes": CLASSES}
+            with on_meta_device():
+                text = str(create(entry.name, **options))
+            if text not in seen:
+                seen.add(text)
+                yield entry.name, options
+
+
+def parametrized(forms: list[tuple[str, dict[str, object]]]) -> pytest.MarkDecorator:
+    ids = [" ".join([name, *(f"{option}={value}" for option, value in options.items())]) for name, options in forms]
+    return pytest.mark.parametrize(("name", "options"), forms, ids=ids)
+
+
+FORMS = list(forms())
+every_form = parametrized(FORMS)
+every_network = parametrized([form for i, form in enumerate(FORMS) if form[0] not in dict(FORMS[:i])])
+
+
+@pytest.fixture
+def build(
+    name: str, options: dict[str, object], calibrated: Callable[[nn.Module, tuple[int, ...]], nn.Module]
+) -> Callable[..., ImageClassifier]:
+    """Make the network with more options and with logits that depend on the picture."""
+
+    def built(**more: object) -> ImageClassifier:
+        model = create(name, **{**options, "small_input": True, **more})
+        assert isinstance(model, ImageClassifier)
+        calibrated(model, (model.in_channels, 32, 32))
+        return model
+
+    return built
+
+
+@every_form
+def test_output_has_a_row_for_each_picture_at_any_size(name: str, options: dict[str, object]) -> None:
+    model = create(name, **options).eval()
+    for height, width in ((64, 64), (96, 128)):
+        assert model(torch.randn(2, 3, height, width)).shape == (2, CLASSES)
+
+
+@every_form
+def test_small_pictures_keep_more_of_their_places(name: str, options: dict[str, object]) -> None:
+    small, plain = create(name, **options, small_input=True).eval(), create(name, **options).eval()
+    assert small(torch.randn(2, 3, 16, 16)).shape == (2, CLASSES)
+    pixels = torch.randn(1, 3, 64, 64)
+    assert small.forward_features(pixels).shape[-1] >= 4 * plain.forward_features(pixels).shape[-1]
+
+
+@every_form
+def test_every_parameter_gets_a_finite_gradient(build: Callable[..., ImageClassifier]) -> None:
+    model = build(dropout=0.0).train()
+    nn.functional.cross_entropy(model(torch.randn(4, 3, 32, 32)), torch.tensor([0, 1, 2, 3])).backward()
+    for parameter, tensor in model.named_parameters():
+        assert tensor.grad is not None, parameter
+        assert tensor.grad.isfinite().all(), parameter
+
+
+@every_form
+@torch.no_grad()
+def test_ways_to_the_same_logits(name: str, options: dict[str, object], build: Callable[..., ImageClassifier]) -> None:
+    model, pixels = build(), torch.randn(2, 3, 32, 32)
+    logits = model(pixels)
+    assert logits.std(0).max() > 1e-3, "the logits do not depend on the picture: nothing below would be shown"
+
+    assert torch.equal(model.forward_head(model.forward_features(pixels)), logits)
+    assert torch.equal(copy.deepcopy(model)(pixels), logits)
+    assert torch.equal(model(pixels), logits), "the second call differs"
+
+    again = create(name, **options, small_input=True).eval()
+    again.load_state_dict(model.state_dict())
+    assert torch.equal(again(pixels), logits)
+
+    channels_last = copy.deepcopy(model).to(memory_format=torch.channels_last)
+    torch.testing.assert_close(channels_last(pixels.contiguous(memory_format=torch.channels_last)), logits)
+
+
+@every_form
+@torch.no_grad()
+def test_saved_and_loaded(build: Callable[..., ImageClassifier], tmp_path: Path) -> None:
+    model, pixels = build(in_channels=1), torch.randn(2, 1, 32, 32)
+    loaded = load_model(save_model(model, tmp_path / "model.safetensors"))
+    assert torch.equal(loaded(pixels), model(pixels))
+    assert (loaded.name, loaded.options) == (model.name, model.options)
+    assert not loaded.training
+    assert all(parameter.requires_grad for parameter in loaded.parameters())
+
+
+@every_form
+@torch.no_grad()
+def test_half_precision_by_autocast_is_near(build: Callable[..., ImageClassifier]) -> None:
+    model, pixels = build(), torch.randn(2, 3, 32, 32)
+    logits = model(pixels)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(pixels)
+    assert half.dtype == torch.bfloat16
+    assert nn.functional.cosine_similarity(half.float().flatten(), logits.flatten(), dim=0) > 0.95
+
+
+@every_network
+@torch.no_grad()
+def test_exported_by_torch_export(build: Callable[..., ImageClassifier]) -> None:
+    model, pixels = build(), torch.randn(2, 3, 32, 32)
+    exported = torch.export.export(model, (pixels,), dynamic_shapes=({0: torch.export.Dim("batch")},))
+    pixels = torch.randn(3, 3, 32, 32)
+    torch.testing.assert_close(exported.module()(pixels), model(pixels))
+
+
+@every_form
+def test_features_are_as_announced(name: str, options: dict[str, object]) -> None:
+    features = create(name, **options, features_only=True)
+    assert isinstance(features, FeatureExtractor)
+    with torch.no_grad():
+        maps = features.eval()(torch.randn(1, 3, 128, 128))
+    info = features.feature_info
+    assert [level["num_chs"] for level in info] == [x.shape[1] for x in maps]
+    assert [level["reduction"] for level in info] == [2, 4, 8, 16, 32][: len(info)]
+    for level, x in zip(info, maps, strict=True):
+        assert 128 / x.shape[-1] == pytest.approx(level["reduction"], rel=0.2)  # unpadded layers lose the border
+        assert features.get_submodule(level["module"]) is not None
+
+    chosen = create(name, **options, features_only=True, out_indices=(-1, 1))
+    assert chosen.feature_info == [info[-1], info[1]]
+    with torch.no_grad():
+        shapes = [x.shape for x in chosen.eval()(torch.randn(1, 3, 128, 128))]
+    assert shapes == [maps[-1].shape, maps[1].shape]
+
+
+@every_form
+def test_last_layer_can_be_replaced(name: str, options: dict[str, object]) -> None:
+    model, pixels = create(name, **options).eval(), torch.randn(2, 3, 48, 48)
+    assert model.num_classes == CLASSES
+    model.reset_classifier(7)
+    assert (model.num_classes, model.options["num_classes"]) == (7, 7)
+    assert model.get_classifier().weight.shape[:2] == (7, model.num_features)
+    maps = model.forward_features(pixels)
+    assert model.forward_head(maps).shape == (2, 7)
+    features = model.forward_head(maps, pre_logits=True)
+    assert features.shape == (2, model.num_features)
+    model.reset_classifier(0)
+    assert torch.equal(model.forward_head(maps), features)
+    with on_meta_device():
+        assert str(create(name, **{**options, "num_classes": 0})) == str(model)
+    with pytest.raises(ValueError, match=r"num_classes must be 0 .* or more; got -1"):
+        model.reset_classifier(-1)
+
+
+@every_form
+def test_any_number_of_input_channels(name: str, options: dict[str, object]) -> None:
+    for channels in (1, 4):
+        model = create(name, **options, in_channels=channels).eval()
+        assert model.in_channels == channels
+        assert model(torch.randn(1, channels, 48, 48)).shape == (1, CLASSES)
+
+
+@every_form
+def test_dropout_is_an_option(name: str, options: dict[str, object]) -> None:
+    with on_meta_device():
+        model = create(name, **options, dropout=0.625)
+    assert [module.p for module in model.modules() if isinstance(module, nn.Dropout)] == [0.625]
+
+
+@every_form
+def test_table_survives_json(name: str, options: dict[str, object]) -> None:
+    """A saved model's options are JSON: rows come back as lists."""
+    with on_meta_device():
+        model = create(name, **options)
+        if "table" not in network(name).options:
+            pytest.skip("has no layer table")
+        table = network(name).default("table")
+        if table is None:
+            pytest.skip("which table is the default depends on other options")
+        again = create(name, **options, table=json.loads(json.dumps(table)))
+    assert [p.shape for p in again.parameters()] == [p.shape for p in model.parameters()]
+
+
+@pytest.mark.parametrize("entry", list(networks()), ids=lambda entry: entry.name)
+def test_wrong_option_is_answered_with_the_right_ones(entry) -> None:
+    with pytest.raises(
+        TypeError, match=rf"{entry.name} has no option 'num_clases', did you mean 'num_classes'\?.*in_ch"
+    ):
+        create(entry.name, num_clases=3)
+
+
+@pytest.mark.parametrize("entry", list(networks()), ids=lambda entry: entry.name)
+def test_every_network_has_the_common_options_and_a_text(entry) -> None:
+    assert {"num_classes", "in_channels", "dropout", "small_input"} <= set(entry.options)
+    assert entry.build.__doc__
+    assert entry.default("num_classes") == 1000
+    with on_meta_device():
+        assert create(entry.name).resolution == entry.resolution
+
+
+def test_unknown_name_is_answered_with_near_ones() -> None:
+    with pytest.raises(ValueError, match="unknown network 'mobilenetv2'; did you mean mobilenet_v2"):
+        create("mobilenetv2")
+
+
+def test_out_indices_need_features_only() -> None:
+    with pytest.raises(TypeError, match="needs features_only=True"):
+        create(next(networks()).name, out_indices=(1,))

@@ -1,0 +1,77 @@
+"""Every printed row of every network: our counts round to the printed digits, or the row says why not."""
+
+import pytest
+
+from featherweight.networks import Network, Published, Variant, counts, networks, rounds_to, variants
+from featherweight.networks._listing import count, written_counts
+
+ROWS = [(entry, row) for entry in networks() for row in entry.published]
+
+
+@pytest.mark.parametrize("variant", variants(), ids=str)
+def test_counts_round_to_the_printed_digits(variant: Variant) -> None:
+    fresh = count(variant)
+    assert counts(variant) == fresh, "counts.json is stale: run python -m featherweight.networks"
+    for row in variant.published:
+        differing = disagreements(row, *fresh)
+        if row.deviation is None:
+            assert not differing, f"{row.source}: {'; '.join(differing)}"
+        else:
+            assert differing, f"{row.source}: nothing deviates, but the row says: {row.deviation}"
+
+
+def disagreements(row: Published, params: int, multiply_adds: int) -> list[str]:
+    """Say which printed numbers of a row the counts do not round to; an operation is half a multiply-add."""
+    pairs = (
+        ("parameters", row.params, params),
+        ("multiply-adds", row.multiply_adds, multiply_adds),
+        ("operations", row.operations, 2 * multiply_adds),
+    )
+    return [
+        f"{printed} {what} printed, {counted:,} counted"
+        for what, printed, counted in pairs
+        if printed is not None and not rounds_to(counted, printed)
+    ]
+
+
+def test_counts_file_has_nothing_else() -> None:
+    assert set(written_counts()) == {str(variant) for variant in variants()}
+
+
+@pytest.mark.parametrize(("entry", "row"), ROWS, ids=[f"{entry.name}-{i}" for i, (entry, _) in enumerate(ROWS)])
+def test_row_is_complete(entry: Network, row: Published) -> None:
+    entry.check_options(row.options)
+    assert row.source
+    assert any((row.params, row.multiply_adds, row.operations, row.top1, row.top5)), "the row prints nothing"
+    assert row.deviation != ""
+    if row.top1 and row.top5:
+        assert 0 < row.top1 < row.top5 < 100
+
+
+def test_every_network_has_printed_rows() -> None:
+    assert [entry.name for entry in networks() if not entry.published] == []
+
+
+@pytest.mark.parametrize(
+    ("counted", "printed", "agrees"),
+    [
+        (3_449_999, "3.4M", True),
+        (3_450_000, "3.4M", True),
+        (3_450_000, "3.5M", True),
+        (3_450_001, "3.4M", False),
+        (1_248_424, "1,248,424", True),
+        (1_248_425, "1,248,424", False),
+        (389_600_000, "0.39B", True),
+        (395_000_001, "0.39G", False),
+        (812_400, "812K", True),
+        (1_715_000_000, "1.72G", True),
+    ],
+)
+def test_rounding_to_printed_digits(counted: int, printed: str, agrees: bool) -> None:
+    assert rounds_to(counted, printed) is agrees
+
+
+@pytest.mark.parametrize("printed", ["", "about 3M", "3.4 million", "-1M", "3.M"])
+def test_what_is_not_a_number_is_refused(printed: str) -> None:
+    with pytest.raises(ValueError, match="not a printed number"):
+        rounds_to(1, printed)
