@@ -1,1 +1,31 @@
-"""To be written."""
+"""Which network: candidates by counted cost, and the competition that chooses among them."""
+
+from ._budget import Budget
+from ._candidates import (
+    SMALL_INPUT_UP_TO,
+    Candidate,
+    candidates,
+    chosen,
+    int8_file_bytes,
+    nearest,
+    resolutions_for,
+    shortlist,
+)
+from ._halving import Rung, Score, Standing, rungs, successive_halving
+
+__all__ = [
+    "SMALL_INPUT_UP_TO",
+    "Budget",
+    "Candidate",
+    "Rung",
+    "Score",
+    "Standing",
+    "candidates",
+    "chosen",
+    "int8_file_bytes",
+    "nearest",
+    "resolutions_for",
+    "rungs",
+    "shortlist",
+    "successive_halving",
+]
