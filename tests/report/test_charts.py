@@ -6,7 +6,18 @@ from xml.etree import ElementTree
 import pytest
 
 from featherweight.report._axes import linear_axis, log_axis
-from featherweight.report._charts import LEFT, RIGHT, TOP, WIDTH, Line, Point, heat_map, legend_mark, lines, scatter
+from featherweight.report._charts import (
+    LEFT,
+    RIGHT,
+    SCATTER_TOP,
+    WIDTH,
+    Line,
+    Point,
+    heat_map,
+    legend_mark,
+    lines,
+    scatter,
+)
 
 
 def found(svg: str, tag: str, **attributes: str) -> list[ElementTree.Element]:
@@ -50,7 +61,7 @@ def test_scatter_puts_points_where_the_axes_say() -> None:
     x, y = log_axis("size", [10, 1000], str), linear_axis("accuracy", [0, 1], str)
     svg = scatter([Point(x=x.high, y=y.high, series=0, title="corner")], x, y, title="chart")
     (mark,) = found(svg, "g", class_="mark")
-    assert mark.get("transform") == f"translate({WIDTH - RIGHT:.1f},{TOP:.1f})"
+    assert mark.get("transform") == f"translate({WIDTH - RIGHT:.1f},{SCATTER_TOP:.1f})"
     assert LEFT < WIDTH - RIGHT
 
 

@@ -13,7 +13,8 @@ from ._axes import Axis
 
 # One unit is about one CSS pixel: 400 are 328 pixels on the smallest phone, where text of 13 is still read.
 WIDTH = 400
-LEFT, RIGHT, TOP = 56, 10, 26
+LEFT, RIGHT = 56, 10
+SCATTER_TOP = 40  # a line for the axis's name, one for the limit
 _CHARACTER = 7.4  # mean width of a character of the tick labels
 
 # One outline for each family beside its colour, within a box from -5 to 5.
@@ -75,7 +76,7 @@ def scatter(
         unknown: names the strip of points without y; there is none without such points.
     """
     strip = 34 if any(point.y is None for point in points) else 0
-    frame = _Frame(x, y, title=title, height=236, strip=strip)
+    frame = _Frame(x, y, title=title, height=236, top=SCATTER_TOP, strip=strip)
     if x_limit is not None and x.low <= x_limit <= x.high:
         frame.limit_x(x_limit)
     if y_limit is not None and y.low <= y_limit <= y.high:
@@ -162,16 +163,16 @@ def _cell(group: ElementTree.Element, side: int, *, count: int, strength: float,
     opacity = 0.3 + 0.7 * strength
     _add(group, "rect", x=0.5, y=0.5, width=side - 1, height=side - 1, rx=2, class_=kind, fill_opacity=opacity)
     if side >= 20 and _CHARACTER * len(str(count)) <= side - 2:
-        ink = "count over" if opacity > 0.6 else "count"
+        ink = "count dark" if opacity > 0.8 else "count half" if opacity > 0.55 else "count"
         _add(group, "text", str(count), x=side / 2, y=side / 2 + 4, class_=ink)
 
 
 class _Frame:
     """The axes of a chart, drawn; `x` and `y` give the place of a value in the picture."""
 
-    def __init__(self, x: Axis, y: Axis, *, title: str, height: int, strip: int = 0) -> None:
+    def __init__(self, x: Axis, y: Axis, *, title: str, height: int, top: int = 26, strip: int = 0) -> None:
         self.x_axis, self.y_axis = x, y
-        self.right, self.bottom = WIDTH - RIGHT, TOP + height
+        self.top, self.right, self.bottom = top, WIDTH - RIGHT, top + height
         self.floor = self.bottom + 10 + strip
         self.svg = _svg(WIDTH, self.floor + 40, title)
         _add(self.svg, "text", y.label, x=0, y=14, class_="axis")
@@ -191,15 +192,17 @@ class _Frame:
         return LEFT + self.x_axis.at(value) * (self.right - LEFT)
 
     def y(self, value: float) -> float:
-        return self.bottom - self.y_axis.at(value) * (self.bottom - TOP)
+        return self.bottom - self.y_axis.at(value) * (self.bottom - self.top)
 
     def limit_x(self, value: float) -> None:
         place, bottom = self.x(value), self.floor
-        _add(self.svg, "rect", x=place, y=TOP, width=self.right - place, height=bottom - TOP, class_="beyond")
-        _add(self.svg, "line", x1=place, x2=place, y1=TOP, y2=bottom, class_="limit")
+        _add(self.svg, "rect", x=place, y=self.top, width=self.right - place, height=bottom - self.top, class_="beyond")
+        _add(self.svg, "line", x1=place, x2=place, y1=self.top, y2=bottom, class_="limit")
         text = f"limit {self.x_axis.text(value)}"
         side = "end" if place + _CHARACTER * len(text) > self.right else ""
-        _add(self.svg, "text", text, x=place - 4 if side else place + 4, y=TOP - 5, class_=f"tick over-limit {side}")
+        _add(
+            self.svg, "text", text, x=place - 4 if side else place + 4, y=self.top - 5, class_=f"tick over-limit {side}"
+        )
 
     def limit_y(self, value: float) -> None:
         place = self.y(value)
