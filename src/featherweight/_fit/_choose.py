@@ -1,0 +1,177 @@
+"""Choosing the network: count all, measure a few, let the most promising compete under equal time."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional as F
+
+from featherweight.compress import fold_batch_norm
+from featherweight.cost import measure_latency
+from featherweight.export import load, probe
+from featherweight.networks import load_model, save_model
+from featherweight.search import Budget, Candidate, Rung, Score, nearest, shortlist, successive_halving
+from featherweight.train import TrainingDivergedError
+
+from ._learner import Learner
+
+EPOCHS_WANTED = 30  # that a network of these sizes needs to come near its best
+SEARCH_SHARE = 0.35  # of the time for training; the rest is the winner's
+MOST_PROBED = 16
+
+
+class NothingFitsError(Exception):
+    """No candidate is within the budget; the message says which limit binds and what the nearest candidate is."""
+
+
+@dataclass
+class Contender:
+    """A candidate that was measured, and what became of it."""
+
+    candidate: Candidate
+    latency_seconds: float | None = None
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    scores: list[Score | None] = field(default_factory=list)
+    status: str = "not tried"
+
+
+def nothing_fits(over: Sequence[Candidate], budget: Budget, latencies: dict[str, float]) -> NothingFitsError:
+    """Say which limit binds and what comes nearest to the budget."""
+    best, excess = nearest(over, budget, latencies)
+    limits = budget.texts()
+    broken = ", ".join(
+        f"{name} {ratio:.2g} times the limit of {limits[name]}"
+        for name, ratio in sorted(excess.items(), key=lambda pair: -pair[1])
+    )
+    return NothingFitsError(
+        f"no network is within the budget; the limit that binds is the {max(excess, key=lambda name: excess[name])}. "
+        f"Nearest: {best.id}, with {broken}"
+    )
+
+
+def training_rate(learner: Learner, candidate: Candidate) -> float:
+    """Measure how many multiply-adds of forward passes this machine trains per second (each with its backward pass)."""
+    import time
+
+    model = learner.build(candidate.network, dict(candidate.options)).train().to(memory_format=torch.channels_last)
+    recipe = learner.recipe(0)
+    taken: list[float] = []
+    pictures = 0
+    for number, (x, y) in enumerate(learner.batches(candidate.resolution, "train", recipe)):
+        started = time.perf_counter()
+        F.cross_entropy(model(x), y).backward()
+        taken.append(time.perf_counter() - started)
+        pictures = len(x)
+        if number >= 5 or sum(taken) > 3:
+            break
+    return candidate.multiply_adds * pictures / min(taken)
+
+
+def measure(candidates: Sequence[Candidate], learner: Learner, threads: int, seconds: float) -> dict[str, float]:
+    """Measure the median time of one picture, for each candidate, all in one interleaved run on `threads` threads."""
+    runs: dict[str, Callable[[], object]] = {}
+    for one in candidates:
+        model = fold_batch_norm(learner.build(one.network, dict(one.options)).eval())
+        shape = (int(one.options["in_channels"]), one.resolution, one.resolution)  # type: ignore[call-overload]
+        runner = load(probe(model, shape), threads=threads)
+        x = torch.zeros(1, *shape).numpy()
+        runs[one.id] = lambda runner=runner, x=x: runner(x)  # type: ignore[misc]
+    return {name: found.median_seconds for name, found in measure_latency(runs, max_seconds=seconds).items()}
+
+
+def contenders(
+    within: Sequence[Candidate],
+    over: Sequence[Candidate],
+    learner: Learner,
+    budget: Budget,
+    *,
+    threads: int,
+    training_seconds: float,
+) -> list[Contender]:
+    """Measure the candidates that suit the time there is; return those within the budget first, then the too slow.
+
+    Raises: NothingFitsError: none is within the budget, by its counted cost or by the time measured here.
+    """
+    if not within:
+        raise nothing_fits(over, budget, {})
+    middle = shortlist(within, multiply_adds=3e6, count=1)[0]
+    rate = training_rate(learner, middle)
+    target = rate * training_seconds * (1 - SEARCH_SHARE) / (EPOCHS_WANTED * learner.training_count)
+    found: list[Contender] = []
+    left = list(within)
+    while left and not any(one.status != "over budget" for one in found):
+        few = shortlist(left, multiply_adds=target, count=MOST_PROBED)
+        left = [one for one in left if one not in few]
+        latencies = measure(few, learner, threads, seconds=0.15 * len(few))
+        for one in few:
+            slow = bool(one.excess(budget, latencies[one.id]))
+            found.append(Contender(one, latencies[one.id], status="over budget" if slow else "not tried"))
+        target /= 4  # all were too slow: look among smaller ones
+    fitting = [one for one in found if one.status != "over budget"]
+    if not fitting:
+        raise nothing_fits(
+            [one.candidate for one in found], budget, {one.candidate.id: one.latency_seconds or 0.0 for one in found}
+        )
+    return fitting + [one for one in found if one.status == "over budget"]
+
+
+def compete(
+    racing: Sequence[Contender],
+    plan: Sequence[Rung],
+    *,
+    learner: Learner,
+    work: Path,
+    note: Callable[[], None],
+    tell: Callable[[str], None],
+) -> Contender:
+    """Train the contenders in rungs of equal time; return the winner. What was trained before is not trained again.
+
+    Args:
+        racing: all within the budget; the first `plan[0].count` compete.
+        work: where the weights are kept between rungs.
+        note: called after each training, to write down how far the run is.
+        tell: says in a line what is being done.
+    """
+
+    def train_one(contender: Contender, rung: int, seconds: float) -> Score | None:
+        if len(contender.scores) > rung:
+            return contender.scores[rung]
+        tell(f"round {rung + 1} of {len(plan)}: {contender.candidate.id} for {seconds:.1f} s")
+        contender.scores.append(_train(contender, rung, seconds, learner, work))
+        note()
+        return contender.scores[rung]
+
+    standings = successive_halving(racing, plan, train_one)
+    for place, standing in enumerate(standings):
+        last = standing.scores[-1] if standing.scores else None
+        dropped = "diverged" if standing.scores and last is None else f"dropped in round {len(standing.scores)}"
+        standing.item.status = "winner" if place == 0 else dropped
+    return standings[0].item
+
+
+def weights_file(work: Path, contender: Contender) -> Path:
+    """Return where a contender's weights are kept between its trainings."""
+    return work / f"{contender.candidate.id.replace(' ', '_').replace('@', 'at')}.safetensors"
+
+
+def contender_model(contender: Contender, learner: Learner, work: Path) -> torch.nn.Module:
+    """Return the contender as it was trained last, or freshly drawn."""
+    weights = weights_file(work, contender)
+    if contender.stages:
+        return load_model(weights)
+    return learner.build(contender.candidate.network, dict(contender.candidate.options))
+
+
+def _train(contender: Contender, rung: int, seconds: float, learner: Learner, work: Path) -> Score | None:
+    resolution = contender.candidate.resolution
+    model = contender_model(contender, learner, work)
+    try:
+        stage = learner.stage(model, resolution, learner.recipe(rung), seconds=seconds)
+    except TrainingDivergedError:
+        return None
+    save_model(model, weights_file(work, contender))
+    contender.stages.append(stage.to_dict())
+    last = stage.history.epochs[-1]
+    return Score(last.val_accuracy, -last.val_loss)

@@ -1,0 +1,202 @@
+"""From the trained network to files: fold, export, quantize, prove, measure, and decide which file ships."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from featherweight.compress import fold_batch_norm, quantize
+from featherweight.cost import Latency, measure_latency
+from featherweight.export import Parity, compare, export_proven, load
+from featherweight.networks import save_model
+from featherweight.search import Budget
+
+from ._learner import Learner
+
+CALIBRATION_PICTURES = 256
+LATENCY_SECONDS = 2.0  # of measuring, for all files together
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shipped:
+    """One of the files that came out, with what was measured on it.
+
+    Args:
+        parity: against PyTorch on every test picture; None for PyTorch's own file.
+        logits: of the test pictures.
+        held_out_accuracy: on validation and test pictures together.
+    """
+
+    file: str
+    bytes: int
+    accuracy: float
+    held_out_accuracy: float
+    latency: Latency
+    parity: Parity | None
+    logits: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """Which file ships, why, and whether it is within the budget."""
+
+    chosen: str
+    reason: str
+    rows: tuple[dict[str, Any], ...]
+
+    @property
+    def met(self) -> bool:
+        """Tell whether every limit that was given is kept."""
+        return all(row["met"] is not False for row in self.rows)
+
+
+def write_models(
+    model: nn.Module,
+    resolution: int,
+    learner: Learner,
+    folder: Path,
+    *,
+    threads: int,
+) -> dict[str, Shipped]:
+    """Write the three files and measure each on the same pictures; "pytorch", "onnx", "int8".
+
+    Raises: ParityError: the exported file does not agree with PyTorch; it is not kept.
+    """
+    model = model.eval().to(memory_format=torch.contiguous_format)
+    shape = learner.preprocessing(resolution)
+    test, val = (learner.inputs(resolution, learner.indices(part)) for part in ("test", "val"))
+    held_out = np.concatenate([val, test])
+    labels = learner.pictures.labels[np.concatenate([learner.indices("val"), learner.indices("test")])]
+    metadata = {"preprocessing": shape.to_dict(), "labels": list(learner.pictures.classes)}
+
+    save_model(model, folder / "model.safetensors", {name: json.dumps(value) for name, value in metadata.items()})
+    expected = _logits(model, held_out)
+    export_proven(
+        fold_batch_norm(model), folder / "model.onnx", [(held_out, labels)], reference=expected, metadata=metadata
+    )
+    quantize(folder / "model.onnx", folder / "model-int8.onnx", _calibration(learner, resolution))
+
+    files = {"pytorch": "model.safetensors", "onnx": "model.onnx", "int8": "model-int8.onnx"}
+    runners = {name: load(folder / files[name], threads=threads) for name in ("onnx", "int8")}
+    found = {"pytorch": expected, **{name: runner(held_out) for name, runner in runners.items()}}
+    latencies = _latencies(model, runners, test[:1], threads)
+    return {
+        name: _shipped(
+            folder / file,
+            found[name],
+            expected,
+            labels,
+            val=len(val),
+            latency=latencies[name],
+            reference=name == "pytorch",
+        )
+        for name, file in files.items()
+    }
+
+
+def _calibration(learner: Learner, resolution: int) -> np.ndarray:
+    """Draw training pictures of all classes, from which the ranges of the activations are read."""
+    indices = learner.indices("train")
+    drawn = np.random.default_rng(learner.seed).permutation(len(indices))[:CALIBRATION_PICTURES]
+    return learner.inputs(resolution, indices[drawn])
+
+
+def _shipped(
+    path: Path,
+    logits: np.ndarray,
+    expected: np.ndarray,
+    labels: np.ndarray,
+    *,
+    val: int,
+    latency: Latency,
+    reference: bool,
+) -> Shipped:
+    right = logits.argmax(1) == labels
+    return Shipped(
+        file=path.name, bytes=path.stat().st_size, accuracy=float(right[val:].mean()),
+        held_out_accuracy=float(right.mean()), latency=latency, logits=logits[val:],
+        parity=None if reference else compare(expected[val:], logits[val:], labels[val:]),
+    )  # fmt: skip
+
+
+def _logits(model: nn.Module, inputs: np.ndarray) -> np.ndarray:
+    with torch.inference_mode():
+        parts = [model(torch.from_numpy(inputs[start : start + 256])) for start in range(0, len(inputs), 256)]
+    return torch.cat(parts).numpy()
+
+
+def _latencies(model: nn.Module, runners: dict[str, Any], x: np.ndarray, threads: int) -> dict[str, Latency]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    picture = torch.from_numpy(x)
+
+    def eager() -> object:
+        with torch.inference_mode():
+            return model(picture)
+
+    try:
+        runs = {name: (lambda runner=runner: runner(x)) for name, runner in runners.items()}
+        return measure_latency({"pytorch": eager, **runs}, max_seconds=LATENCY_SECONDS)
+    finally:
+        torch.set_num_threads(before)
+
+
+def decide(models: dict[str, Shipped], budget: Budget, *, memory_bytes: dict[str, int], int8_loss: float) -> Verdict:
+    """Choose between the float and the int8 file.
+
+    int8 ships unless it loses more accuracy than allowed (on the test pictures, or on validation and test pictures
+    together) or is slower than float here. A slower int8 file still ships where only it is within the budget: that is
+    what it is for.
+
+    Args:
+        memory_bytes: peak of activations, for "float32" and "int8".
+        int8_loss: accuracy that int8 may lose, in 0..1.
+    """
+    full, small = models["onnx"], models["int8"]
+    lost = max(full.accuracy - small.accuracy, full.held_out_accuracy - small.held_out_accuracy)
+    rows = {
+        "onnx": _rows(full, budget, memory_bytes["float32"]),
+        "int8": _rows(small, budget, memory_bytes["int8"]),
+    }
+    keeps = {name: all(row["met"] is not False for row in own) for name, own in rows.items()}
+    faster = full.latency.median_seconds / small.latency.median_seconds
+    if lost > int8_loss:
+        chosen, reason = (
+            "onnx",
+            f"int8 loses {100 * lost:.2f} points of accuracy, more than the {100 * int8_loss:.2f} allowed",
+        )
+    elif faster < 1 and keeps["onnx"]:
+        chosen, reason = "onnx", f"int8 takes {1 / faster:.2f} times the time of float on this machine"
+    elif faster < 1:
+        chosen, reason = (
+            "int8",
+            f"int8 takes {1 / faster:.2f} times the time of float here, but float is over the budget",
+        )
+    else:
+        gain = f"{full.bytes / small.bytes:.1f} times smaller and {faster:.2f} times as fast as float"
+        chosen, reason = "int8", f"int8 is {gain}, and loses {100 * max(lost, 0.0):.2f} points of accuracy"
+    return Verdict(chosen=chosen, reason=reason, rows=tuple(rows[chosen]))
+
+
+def _rows(one: Shipped, budget: Budget, memory_bytes: int) -> list[dict[str, Any]]:
+    figures: Sequence[tuple[str, str, float | None, float]] = (
+        ("accuracy", "fraction", budget.accuracy, one.accuracy),
+        ("size", "bytes", budget.size_bytes, one.bytes),
+        ("latency", "seconds", budget.latency_seconds, one.latency.median_seconds),
+        ("memory", "bytes", budget.memory_bytes, memory_bytes),
+    )
+    return [
+        {
+            "name": name,
+            "unit": unit,
+            "budget": limit,
+            "achieved": achieved,
+            "met": None if limit is None else (achieved >= limit if name == "accuracy" else achieved <= limit),
+        }
+        for name, unit, limit, achieved in figures
+    ]

@@ -1,0 +1,323 @@
+"""The main job: from pictures to a small, fast, proven model file."""
+
+import json
+import time as clock
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from featherweight._files import write_atomically
+from featherweight.cost import analyze
+from featherweight.data import DataError, Pictures, digits, open_folder, split_pictures
+from featherweight.networks import network as find
+from featherweight.report import write_report
+from featherweight.search import Candidate, Rung, Score, candidates, int8_file_bytes, rungs
+from featherweight.train import Recipe
+
+from ._choose import SEARCH_SHARE, Contender, compete, contender_model, contenders
+from ._deadline import Deadline
+from ._finish import decide, write_models
+from ._learner import Learner, Stage
+from ._metrics import command, metrics
+from ._recipe import read_recipe, recipe_of
+from ._settings import DIGITS, Settings
+from ._state import State
+
+FINISH_SECONDS = 17.0  # fold, export, quantize, prove, measure and report a small network, on 2 cores
+FINISH_SECONDS_PER_PICTURE = 2e-3  # more, for each held-out picture that is run through all three files
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """What a run gave.
+
+    Args:
+        folder: with the files.
+        metrics: as in metrics.json.
+    """
+
+    folder: Path
+    metrics: dict[str, Any]
+
+    @property
+    def met(self) -> bool:
+        """Tell whether the file that ships is within the budget."""
+        return bool(self.metrics["verdict"]["met"])
+
+    @property
+    def file(self) -> Path:
+        """Return the file that ships."""
+        return self.folder / str(self.metrics["verdict"]["file"])
+
+
+def fit(
+    data: str | Path = DIGITS,
+    *,
+    max_latency: str | float | None = "auto",
+    max_size: str | float | None = "300kB",
+    max_memory: str | float | None = None,
+    min_accuracy: str | float | None = None,
+    max_int8_loss: str | float = "0.5%",
+    time: str | float = "90s",
+    networks: str | Sequence[str] = "*",
+    out: str | Path = "featherweight-fit",
+    seed: int = 0,
+    threads: int = 1,
+    flip: bool | None = None,
+    recipe: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: bool = True,
+    tell: Callable[[str], None] | None = None,
+    started: float | None = None,
+) -> FitResult:
+    """Find, train, compress, export and prove the best small network for these pictures within a budget.
+
+    Reads the pictures; counts every network x width x resolution and measures a few; lets those compete under equal
+    training time; trains the winner for the rest of the time; folds, exports and quantizes it; proves on every test
+    picture that the files agree with PyTorch; writes files and a report.
+
+    Args:
+        data: "digits" (built in, from scikit-learn), or a folder `class/*.png` or `train|val|test/class/*`.
+        max_latency: of one picture on this machine, with `threads` threads: "2ms", or seconds; None for no limit;
+            "auto" is 0.3 ms for the digits and no limit for a folder.
+        max_size: of the model file: "300kB", or bytes; None for no limit.
+        max_memory: of the activations alive at once: "1MB", or bytes.
+        min_accuracy: on the test pictures: "97%", or a share in 0..1.
+        max_int8_loss: accuracy that the int8 file may lose against float: "0.5%" is half a point.
+        time: for everything: "90s", "10min", or seconds.
+        networks: patterns of names or families to choose from: "mobilenet*,ghostnet".
+        out: folder of the results.
+        seed: of the split, the weights and the order of the pictures.
+        threads: of the latency that is measured.
+        flip: mirror pictures in training; default: only where they look like photographs.
+        recipe: a recipe.json to repeat: its settings count in place of those given here (but for `data`, which may
+            lie elsewhere now), nothing is searched, and on the same machine the weights are the same.
+        resume: go on with the unfinished run in `out`.
+        overwrite: replace the results in `out`.
+        progress: show progress bars.
+        tell: called with a line on each step; default: nothing is said.
+        started: `time.monotonic()` at which the time began to count; default now.
+    Returns: the folder and all figures; `result.met` tells whether the budget is kept.
+    Raises:
+        NothingFitsError: no network is within the budget.
+        DataError: the pictures cannot be used.
+        FileExistsError: `out` holds results and `overwrite` is False.
+        SettingsError: an option that cannot be read.
+        ParityError: the exported file does not agree with PyTorch.
+        FitInterrupted: Ctrl-C; what was done is kept, and `resume=True` goes on with it.
+    """
+    repeated = read_recipe(recipe) if recipe else None
+    if repeated:
+        settings = Settings.from_dict({**repeated["settings"], **({} if str(data) == DIGITS else {"data": str(data)})})
+    else:
+        settings = Settings.parse(
+            data=str(data), max_latency=max_latency, max_size=max_size, max_memory=max_memory,
+            min_accuracy=min_accuracy, max_int8_loss=max_int8_loss, time=time, networks=networks, seed=seed,
+            threads=threads, flip=flip,
+        )  # fmt: skip
+    state = State(out, settings, resume=resume, overwrite=overwrite)
+    run = _Run(settings, state, tell or (lambda line: None), progress, started)
+    try:
+        return run.repeat(repeated) if repeated else run.go()
+    except KeyboardInterrupt as interrupt:
+        raise FitInterrupted(f"interrupted; to go on: {command(settings)} --out {out} --resume") from interrupt
+    finally:
+        if state.work.exists():
+            state.save(run.deadline.elapsed())
+
+
+class FitInterrupted(KeyboardInterrupt):
+    """The run was stopped with Ctrl-C; the message says how to go on."""
+
+
+class _Run:
+    """One run, stage by stage; each leaves what a resumed run needs in `state`."""
+
+    def __init__(
+        self, settings: Settings, state: State, tell: Callable[[str], None], progress: bool, started: float | None
+    ) -> None:
+        self.settings = settings
+        self.state = state
+        self.tell = tell
+        self.progress = progress
+        self.deadline = Deadline(settings.seconds, spent=state.facts["seconds"], started=started)
+        self.timings: dict[str, float] = state.facts.setdefault("timings", {})
+
+    def go(self) -> FitResult:
+        with self._timed("read"):
+            learner = self._read()
+        with self._timed("count"):
+            within, over = self._count(learner)
+        with self._timed("measure"):
+            racing = self._contenders(learner, within, over)
+        with self._timed("compete"):
+            winner = self._compete(learner, racing)
+        with self._timed("train"):
+            model, stage = self._train(learner, winner)
+        self._note(racing)
+        return self._finish(learner, racing=racing, over=over, winner=winner, model=model, stage=stage)
+
+    def repeat(self, repeated: dict[str, Any]) -> FitResult:
+        """Train the recipe's network along its recorded schedules, and finish as any run does."""
+        with self._timed("read"):
+            learner = self._read()
+            if learner.fingerprint() != repeated["pictures"]["fingerprint"]:
+                raise DataError(
+                    f"{self.settings.data}: not the recipe's pictures: it was made from "
+                    f"{repeated['pictures']['count']}, here are {len(learner.pictures)}, or their content differs"
+                )
+        with self._timed("train"):
+            torch.set_num_threads(repeated["threads"])
+            network = repeated["network"]
+            model = learner.build(network["network"], network["options"])
+            for done in repeated["stages"]:
+                self.tell(f"training {network['network']} again, {done['steps']} steps")
+                stage = learner.stage(
+                    model,
+                    network["resolution"],
+                    Recipe.from_dict(done["recipe"]),
+                    knots=[tuple(k) for k in done["knots"]],
+                )
+        cost = analyze(model, network["resolution"])
+        candidate = Candidate(
+            **network, family=find(network["network"]).family, params=cost.params, multiply_adds=cost.multiply_adds,
+            memory_bytes=cost.peak_memory_bytes["int8"], size_bytes=int8_file_bytes(model),
+        )  # fmt: skip
+        winner = Contender(candidate, stages=repeated["stages"], status="winner")
+        return self._finish(learner, racing=[winner], over=[], winner=winner, model=model, stage=stage)
+
+    @contextmanager
+    def _timed(self, stage: str) -> Iterator[None]:
+        begin = clock.monotonic()
+        try:
+            yield
+        finally:
+            self.timings[stage] = self.timings.get(stage, 0.0) + clock.monotonic() - begin
+
+    def _note(self, racing: Sequence[Contender]) -> None:
+        self.state.facts["contenders"] = [asdict(one) for one in racing]
+        self.state.save(self.deadline.elapsed())
+
+    def _read(self) -> Learner:
+        pictures = read_pictures(self.settings.data)
+        split = split_pictures(pictures, seed=self.settings.seed)
+        parts = f"{len(split.train)} to train, {len(split.val)} to validate, {len(split.test)} to test"
+        self.tell(f"{len(pictures.labels)} pictures in {len(pictures.classes)} classes: {parts}")
+        if pictures.quarantine:
+            self.tell(f"{len(pictures.quarantine)} files put aside; the report says why")
+        return Learner(pictures, split, self.settings.seed, self.settings.flip, self.progress)
+
+    def _count(self, learner: Learner) -> tuple[list[Candidate], list[Candidate]]:
+        within, over = candidates(
+            num_classes=len(learner.pictures.classes),
+            channels=learner.pictures.channels,
+            native_side=learner.pictures.native_side,
+            budget=self.settings.budget,
+            names=self.settings.networks,
+        )
+        limits = ", ".join(f"{name} {text}" for name, text in self.settings.budget.texts().items()) or "no limit"
+        self.tell(f"{len(within)} of {len(within) + len(over)} candidates are within the budget by count ({limits})")
+        return within, over
+
+    def _contenders(self, learner: Learner, within: Sequence[Candidate], over: Sequence[Candidate]) -> list[Contender]:
+        if "contenders" in self.state.facts:
+            return [_contender(facts) for facts in self.state.facts["contenders"]]
+        racing = contenders(
+            within,
+            over,
+            learner,
+            self.settings.budget,
+            threads=self.settings.threads,
+            training_seconds=self._training_seconds(learner),
+        )
+        self._note(racing)
+        fitting = sum(one.status != "over budget" for one in racing)
+        self.tell(f"{fitting} of {len(racing)} measured candidates are within the budget by latency")
+        return racing
+
+    def _compete(self, learner: Learner, racing: Sequence[Contender]) -> Contender:
+        fitting = [one for one in racing if one.status != "over budget"]
+        if "plan" not in self.state.facts:
+            self.state.facts["plan"] = rungs(SEARCH_SHARE * self._training_seconds(learner), len(fitting))
+        plan = [Rung(*rung) for rung in self.state.facts["plan"]]
+        return compete(
+            fitting, plan, learner=learner, work=self.state.work, note=lambda: self._note(racing), tell=self.tell
+        )
+
+    def _train(self, learner: Learner, winner: Contender) -> tuple[nn.Module, Stage]:
+        resolution = winner.candidate.resolution
+        number = len(winner.stages)
+        if "final_seconds" not in self.state.facts:
+            self.state.facts["final_seconds"] = max(self._training_seconds(learner), 1.0)
+            self.state.save(self.deadline.elapsed())
+        seconds = self.state.facts["final_seconds"]
+        self.tell(f"training {winner.candidate.id} for {seconds:.0f} s")
+        model = contender_model(winner, learner, self.state.work)
+        checkpoint = self.state.work / "winner.ckpt"
+        stage = learner.stage(
+            model,
+            resolution,
+            learner.recipe(number),
+            seconds=seconds,
+            checkpoint=checkpoint,
+            resume=checkpoint.exists(),
+        )
+        winner.stages.append(stage.to_dict())
+        return model, stage
+
+    def _training_seconds(self, learner: Learner) -> float:
+        held_out = len(learner.split.val) + len(learner.split.test)
+        return self.deadline.left() - FINISH_SECONDS - FINISH_SECONDS_PER_PICTURE * held_out
+
+    def _finish(
+        self,
+        learner: Learner,
+        *,
+        racing: Sequence[Contender],
+        over: Sequence[Candidate],
+        winner: Contender,
+        model: nn.Module,
+        stage: Stage,
+    ) -> FitResult:
+        folder, candidate = self.state.folder, winner.candidate
+        self.tell("exporting, quantizing and proving the files")
+        with self._timed("export and prove"):
+            cost = analyze(model, candidate.resolution)
+            models = write_models(model, candidate.resolution, learner, folder, threads=self.settings.threads)
+            verdict = decide(
+                models,
+                self.settings.budget,
+                memory_bytes=dict(cost.peak_memory_bytes),
+                int8_loss=self.settings.int8_loss,
+            )
+        self.timings["total"] = self.deadline.elapsed()
+        found = metrics(
+            settings=self.settings, learner=learner, contenders=racing, over=over, winner=winner, stage=stage,
+            cost=cost, models=models, verdict=verdict, timings=self.timings,
+        )  # fmt: skip
+        _write_json(folder / "labels.json", list(learner.pictures.classes))
+        _write_json(folder / "recipe.json", recipe_of(self.settings, learner, winner))
+        _write_json(folder / "metrics.json", found)
+        write_report(found, folder / "report.html")
+        self.state.finish()
+        return FitResult(folder, found)
+
+
+def read_pictures(data: str) -> Pictures:
+    """Return the built-in digits, or the pictures of a folder."""
+    return digits() if data == DIGITS else open_folder(data)
+
+
+def _contender(facts: dict[str, Any]) -> Contender:
+    scores = [None if score is None else Score(*score) for score in facts["scores"]]
+    return Contender(**{**facts, "candidate": Candidate(**facts["candidate"]), "scores": scores})
+
+
+def _write_json(path: Path, content: object) -> None:
+    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,118 @@
+"""`featherweight fit`: from pictures to a small, fast, proven model file."""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ._errors import UsageError
+from ._output import Json, messages_to_stderr, print_json, print_table
+
+if TYPE_CHECKING:
+    from featherweight._fit import FitResult
+
+NOT_MET = 3  # exit code
+
+
+def fit(
+    data: Annotated[
+        str, typer.Argument(help="A folder class/*.png or train|val|test/class/*, or 'digits', which is built in.")
+    ] = "digits",
+    *,
+    max_latency: Annotated[
+        str, typer.Option(help="Of one picture here: 2ms. auto: 0.3ms for digits, none for a folder.")
+    ] = "auto",
+    max_size: Annotated[str, typer.Option(help="Of the model file: 300kB; 'none' for no limit.")] = "300kB",
+    max_memory: Annotated[
+        str, typer.Option(help="Of the activations alive at once: 1MB; 'none' for no limit.")
+    ] = "none",
+    min_accuracy: Annotated[str, typer.Option(help="On the test pictures: 97%; 'none' for no limit.")] = "none",
+    max_int8_loss: Annotated[
+        str, typer.Option(help="Accuracy that the int8 file may lose against float and still ship.")
+    ] = "0.5%",
+    time_: Annotated[str, typer.Option("--time", help="For everything: 90s, 10min, 1h30m.")] = "90s",
+    networks: Annotated[
+        str, typer.Option(help="Names or families to choose from, with * and commas: 'mobilenet*,ghostnet'.")
+    ] = "*",
+    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("featherweight-fit"),
+    seed: Annotated[int, typer.Option(help="Of the split, the weights and the order of the pictures.")] = 0,
+    threads: Annotated[int, typer.Option(min=1, help="On which latency is measured.")] = 1,
+    flip: Annotated[
+        bool | None,
+        typer.Option("--flip/--no-flip", help="Mirror training pictures. Default: where it keeps them in their class."),
+    ] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Repeat the run that wrote this recipe.json: same split, network and weights.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in --out.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on the way.")] = False,
+    json: Json = False,
+) -> None:
+    """Find, train, compress, export and prove the best small network for your pictures within a budget.
+
+    Counts every network x width x resolution and measures a few; lets those compete under equal training time; trains
+    the winner for the rest; writes model.onnx and model-int8.onnx, proves on every test picture that they agree with
+    PyTorch, says which one ships and why, and writes report.html.
+
+    \b
+    Examples:
+      featherweight fit                                  the built-in digits, 90 s
+      featherweight fit pictures/ --max-size 300kB --max-latency 2ms --time 10min
+      featherweight fit pictures/ --networks 'mobilenet*' --min-accuracy 97%
+      featherweight fit pictures/ --resume               after Ctrl-C
+
+    \b
+    Exit codes: 0 the budget is met, 3 it is not, 1 failed, 2 wrong usage, 130 interrupted (see --resume).
+    """
+    started = time.monotonic()
+    with messages_to_stderr():
+        from featherweight._fit import NothingFitsError, SettingsError
+        from featherweight._fit import fit as run
+
+        def tell(line: str) -> None:
+            print(f"[{time.monotonic() - started:5.1f} s] {line}", file=sys.stderr, flush=True)
+
+        try:
+            result = run(
+                data, max_latency=max_latency, max_size=max_size, max_memory=max_memory, min_accuracy=min_accuracy,
+                max_int8_loss=max_int8_loss, time=time_, networks=networks, out=out, seed=seed, threads=threads,
+                flip=flip, recipe=recipe, resume=resume, overwrite=overwrite,
+                progress=not quiet and sys.stderr.isatty(), tell=None if quiet else tell, started=started,
+            )  # fmt: skip
+        except SettingsError as error:
+            raise UsageError(str(error)) from error
+        except NothingFitsError as error:
+            print(f"featherweight: {error}", file=sys.stderr)
+            raise typer.Exit(NOT_MET) from error
+    if json:
+        print_json(result.metrics)
+    else:
+        _print(result)
+    raise typer.Exit(0 if result.met else NOT_MET)
+
+
+def _print(result: "FitResult") -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from featherweight._units import format_bytes, format_percent, format_seconds
+
+    formats = {"fraction": format_percent, "bytes": format_bytes, "seconds": format_seconds}
+    verdict = result.metrics["verdict"]
+    table = Table(title=f"{result.file}: {'the budget is met' if verdict['met'] else 'the budget is NOT met'}")
+    for column in ("", "budget", "achieved", "met"):
+        table.add_column(column, justify="left" if column in ("", "met") else "right")
+    for row in verdict["rows"]:
+        text = formats[row["unit"]]
+        budget = "-" if row["budget"] is None else text(row["budget"])
+        met = {None: Text("-"), True: Text("yes", "green"), False: Text("no", "bold red")}[row["met"]]
+        table.add_row(row["name"], budget, text(row["achieved"]), met)
+    print_table(
+        table,
+        verdict["reason"],
+        f"Report: {result.folder / 'report.html'}",
+        f"Use it: featherweight predict {result.file} PICTURE...",
+    )
