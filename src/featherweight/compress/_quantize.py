@@ -11,6 +11,8 @@ import numpy as np
 from featherweight._extras import require
 from featherweight._files import write_atomically
 
+from ._compact import compact
+
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
@@ -52,9 +54,8 @@ def quantize(
     _check(model, calibration)
     quantized = _quantized(float_onnx, model.graph.input[0].name, calibration, method, percentile)
     _demand_int8(quantized)
-    quantized.producer_name, quantized.producer_version = model.producer_name, model.producer_version
-    del quantized.metadata_props[:]
-    quantized.metadata_props.extend(model.metadata_props)
+    _describe(quantized, model)
+    compact(quantized.graph)
     onnx.checker.check_model(quantized, full_check=True)
     return write_atomically(int8_onnx, quantized.SerializeToString(deterministic=True))
 
@@ -112,6 +113,17 @@ def _check(model: "ModelProto", calibration: np.ndarray) -> None:
         raise QuantizationError("the calibration pictures have values that are not finite")
     if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
         raise QuantizationError("the model is quantized already; give the float model")
+
+
+def _describe(quantized: "ModelProto", model: "ModelProto") -> None:
+    """Carry over what the float model says of itself, and drop the operator sets that only the tools list."""
+    quantized.producer_name, quantized.producer_version = model.producer_name, model.producer_version
+    del quantized.metadata_props[:]
+    quantized.metadata_props.extend(model.metadata_props)
+    used = {node.domain for node in quantized.graph.node}
+    kept = [entry for entry in quantized.opset_import if entry.domain in used]
+    del quantized.opset_import[:]
+    quantized.opset_import.extend(kept)
 
 
 def _demand_int8(model: "ModelProto") -> None:
