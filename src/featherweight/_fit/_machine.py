@@ -1,11 +1,11 @@
 """On what a run was done: processor, memory, versions. A measured time means nothing without them."""
 
-import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 
 import torch
+
+from featherweight._machine import available_processors, memory_bytes, native, processor_name
 
 PACKAGES = (
     "featherweight",
@@ -22,14 +22,13 @@ PACKAGES = (
 
 def describe_machine() -> dict[str, object]:
     """Return the processor, its instruction sets, memory in bytes, system and thread count."""
-    from featherweight import _native
-
+    instruction_sets = native().get("instruction_sets", {})
     return {
-        "processor": _processor_name(),
-        "cores": _native.available_processors(),
+        "processor": processor_name(),
+        "cores": available_processors(),
         "threads": torch.get_num_threads(),
-        "instruction_sets": [name for name, usable in _native.instruction_sets() if usable],
-        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "instruction_sets": [name for name, usable in instruction_sets.items() if usable],
+        "memory_bytes": memory_bytes(),
         "system": f"{platform.system()} {platform.release()}",
     }
 
@@ -43,12 +42,3 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
-
-
-def _processor_name() -> str:
-    cpu_info = Path("/proc/cpuinfo")
-    if cpu_info.exists():
-        for line in cpu_info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

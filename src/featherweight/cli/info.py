@@ -1,11 +1,9 @@
 """`featherweight info`: what is installed here, and what this machine can do."""
 
-import os
 import platform
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from ._output import Json, print_json, print_table
@@ -30,17 +28,19 @@ def info(*, as_json: Json = False) -> None:
 
 def collect() -> dict[str, Any]:
     """Return what `featherweight info --json` prints; sizes are in bytes."""
+    from featherweight._machine import available_processors, memory_bytes, native, processor_name
+
     return {
         "featherweight": _version("featherweight"),
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
         "packages": {package: _version(package) for package in CORE_PACKAGES},
         "extras": _extras(),
-        "native": _native(),
+        "native": native(),
         "processor": {
-            "name": _processor_name(),
-            "available": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "memory_bytes": _memory_bytes(),
+            "name": processor_name(),
+            "available": available_processors(),
+            "memory_bytes": memory_bytes(),
         },
         "gpus": _gpus(),
     }
@@ -84,36 +84,6 @@ def _asked_for(extra: str, requirements: list[str]) -> Iterator[str]:
         else:
             for other in included.split(","):
                 yield from _asked_for(other.strip(), requirements)
-
-
-def _native() -> dict[str, Any]:
-    """What the compiled part sees. Only its absence is an answer; one that fails to load raises."""
-    try:
-        import featherweight._native as native
-    except ModuleNotFoundError:
-        return {"compiled": False, "reason": "featherweight._native is not installed: reference code runs instead"}
-    return {
-        "compiled": True,
-        "compiler": native.compiler,
-        "instruction_sets": dict(native.instruction_sets()),
-        "caches": [{"level": c.level, "kind": c.kind, "bytes": c.bytes} for c in native.caches()],
-    }
-
-
-def _processor_name() -> str:
-    """The processor's name as the system tells it."""
-    listing = Path("/proc/cpuinfo")
-    if listing.exists():
-        name = re.search(r"^model name\s*:\s*(.+)$", listing.read_text(encoding="utf-8"), re.MULTILINE)
-        if name:
-            return name[1]
-    return platform.processor() or platform.machine()
-
-
-def _memory_bytes() -> int | None:
-    if not {"SC_PHYS_PAGES", "SC_PAGE_SIZE"} <= os.sysconf_names.keys():
-        return None
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def _gpus() -> list[dict[str, Any]]:
