@@ -5,7 +5,7 @@ from ._block_memory import BlockMemory, block_memory
 from ._formulas import OpMix, UnknownOperatorError, register_formula
 from ._latency import Latency, measure_latency
 from ._metrics import METRICS
-from ._trace import OpCall, TensorInfo, trace
+from ._trace import OpCall, TensorInfo, meta_twin, trace
 
 __all__ = [
     "METRICS",
@@ -21,6 +21,7 @@ __all__ = [
     "analyze",
     "block_memory",
     "measure_latency",
+    "meta_twin",
     "register_formula",
     "trace",
 ]

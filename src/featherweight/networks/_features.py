@@ -1,12 +1,12 @@
 """Feature maps instead of class scores: what detection and segmentation build on."""
 
-import copy
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from featherweight.blocks import ImageClassifier
+from featherweight.cost import meta_twin
 
 _PROBE_SIDE = 1024  # large, so that unpadded layers and incomplete windows do not blur the ratio of the sides
 
@@ -68,8 +68,7 @@ def _position(info: dict[str, object]) -> int:
 
 def _levels(model: ImageClassifier) -> list[dict[str, object]]:
     """Find the last module at each reduction, by a forward pass that computes shapes only."""
-    tensors = [*model.parameters(), *model.buffers()]
-    shapes = copy.deepcopy(model, {id(tensor): tensor.to("meta") for tensor in tensors})
+    shapes: ImageClassifier = meta_twin(model)  # type: ignore[assignment]
     x = shapes.stem(torch.empty(1, model.in_channels, _PROBE_SIDE, _PROBE_SIDE, device="meta"))
     levels = {}
     for module, block in (
