@@ -3,17 +3,19 @@
 import ast
 import importlib
 import inspect
+import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from featherweight._files import write_atomically
 from featherweight._units import format_count
 from featherweight.cli import app
-from featherweight.networks import Network, Published, counts, networks
+from featherweight.networks import Network, Variant, counts, networks, variants
 
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
@@ -47,26 +49,29 @@ def networks_page() -> str:
 
 def published_table(network: Network) -> str:
     """The printed rows of one network as a Markdown table."""
-    if not network.published:
-        return "Nothing printed that could be compared."
-    head = (
-        "| options | input | parameters: printed | ours | multiply-adds: printed | ours | top-1 | source | difference |"
-    )
-    return "\n".join([head, "|---" * 9 + "|", *(published_row(network, row) for row in network.published)])
+    head = ("options", "input", "parameters: printed", "ours", "multiply-adds: printed", "ours", "top-1", "source")
+    rows = [row for variant in variants() if variant.name == network.name for row in variant_rows(variant)]
+    return markdown_table([*head, "why it differs"], rows)
 
 
-def published_row(network: Network, row: Published) -> str:
-    """One printed row beside our counts."""
-    counted = counts(network.name, resolution=row.resolution, **row.options)
-    options = ", ".join(f"{name}={value}" for name, value in row.options.items()) or "default"
-    printed = row.multiply_adds or (f"{row.operations} operations" if row.operations else "")
-    cells = (
-        options, str(row.resolution),
-        row.params or "", format_count(counted.params, digits=4),
-        printed, format_count(counted.multiply_adds, digits=4),
-        f"{row.top1} %" if row.top1 is not None else "", row.source, row.deviation or "",
-    )  # fmt: skip
-    return f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |"
+def variant_rows(variant: Variant) -> Iterator[list[str]]:
+    """What was printed about one choice of options and resolution, beside our counts; or our counts alone."""
+    counted = counts(variant)
+    params, multiply_adds = f"{counted.params:,}", format_count(counted.multiply_adds, digits=4)
+    options = ", ".join(f"{name}={value}" for name, value in variant.options.items()) or "default"
+    chosen = [options, str(variant.resolution)]
+    for row in variant.published:
+        printed = row.multiply_adds or (f"{row.operations} operations" if row.operations else "")
+        top1 = "" if row.top1 is None else f"{row.top1} %"
+        yield [*chosen, row.params or "", params, printed, multiply_adds, top1, row.source, row.deviation or ""]
+    if not variant.published:
+        yield [*chosen, "", params, "", multiply_adds, "", "", ""]
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Rows of cells as a Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
 
 
 def cli_page() -> str:
@@ -84,21 +89,24 @@ def command_text(help_text: str) -> str:
     for paragraph in inspect.cleandoc(help_text).split("\n\n"):
         if paragraph.startswith("\b\n"):
             title, _, lines = paragraph[2:].partition("\n")
-            parts.append(f"{title}\n\n```text\n{textwrap.dedent(lines)}\n```")
+            parts.append(f"{title}\n\n```text\n{textwrap.dedent(lines)}\n```" if lines else title)
         else:
             parts.append(paragraph)
     return "\n\n".join(parts)
 
 
-def parameters_table(command: object) -> str:
+def parameters_table(command: Any) -> str:
     """A command's arguments and options as a Markdown table."""
-    rows = ["| argument or option | meaning | default |", "|---|---|---|"]
-    for parameter in command.params:  # type: ignore[attr-defined]
-        argument = parameter.param_type_name == "argument"
-        names = parameter.name.upper() if argument else "`, `".join((*parameter.opts, *parameter.secondary_opts))
-        default = "" if parameter.default in (None, False, ()) else f"`{parameter.default}`"
-        rows.append(f"| `{names}` | {parameter.help or ''} | {'required' if parameter.required else default} |")
-    return "\n".join(rows)
+    return markdown_table(["argument or option", "meaning", "default"], map(parameter_row, command.params))
+
+
+def parameter_row(parameter: Any) -> list[str]:
+    """One argument or option: its names, its help, its default."""
+    argument = parameter.param_type_name == "argument"
+    names = [parameter.name.upper()] if argument else [*parameter.opts, *parameter.secondary_opts]
+    silent = parameter.default is None or parameter.default is False
+    default = "required" if parameter.required else "" if silent else f"`{parameter.default}`"
+    return [", ".join(f"`{name}`" for name in names), parameter.help or "", default]
 
 
 def api_page() -> str:
@@ -108,30 +116,41 @@ def api_page() -> str:
         module = importlib.import_module(package)
         parts += [f"## `{package}`", inspect.cleandoc(module.__doc__ or "")]
         for name in module.__all__:
-            parts += exported(name, getattr(module, name))
+            parts += exported(package, name, getattr(module, name))
     return "\n\n".join(parts)
 
 
-def exported(name: str, thing: object) -> Iterator[str]:
-    """A function or class with signature and docstring; of other things, the name."""
+def exported(package: str, name: str, thing: Any) -> Iterator[str]:
+    """A function or class with signature and docstring, where it is at home; of other things, the name."""
     yield f"### `{name}`"
-    if inspect.isfunction(thing) or inspect.isclass(thing):
+    home = next((room for room in PUBLIC[1:] if getattr(thing, "__module__", "").startswith(room)), package)
+    if home != package:
+        yield f"See `{home}.{name}`."
+    elif inspect.isfunction(thing) or inspect.isclass(thing):
         yield f"```python\n{signature(thing)}\n```"
         yield f"```text\n{inspect.getdoc(thing)}\n```"
 
 
-def signature(thing: object) -> str:
-    """The line that defines a function or class, as it stands in the source: defaults keep their names."""
-    definition = ast.parse(textwrap.dedent(inspect.getsource(thing))).body[0]  # type: ignore[arg-type]
-    definition.decorator_list = []  # type: ignore[attr-defined]
+def signature(thing: Any) -> str:
+    """The lines that define a function, or a class with its fields or `__init__`, as they stand in the source."""
+    lines = textwrap.dedent(inspect.getsource(thing)).splitlines()
+    definition = ast.parse("\n".join(lines)).body[0]
+    kept = [until_body(definition, lines)]
     if isinstance(definition, ast.ClassDef):
-        init = next((d for d in definition.body if isinstance(d, ast.FunctionDef) and d.name == "__init__"), None)
-        fields = [ast.unparse(d) for d in definition.body if isinstance(d, ast.AnnAssign)]
-        bases = f"({', '.join(map(ast.unparse, definition.bases))})" if definition.bases else ""
-        inside = f"def __init__({ast.unparse(init.args)})" if init else "\n    ".join(fields)
-        return f"class {definition.name}{bases}" + (f":\n    {inside}" if inside else "")
-    definition.body = []  # type: ignore[attr-defined]
-    return ast.unparse(definition).rstrip(":\n ")
+        inits = [node for node in definition.body if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+        fields = [node for node in definition.body if isinstance(node, ast.AnnAssign) and public(node)]
+        kept += [until_body(init, lines) for init in inits] or [f"    {ast.unparse(field)}" for field in fields]
+    return re.sub(r"  # (type: ignore|noqa).*", "", "\n".join(kept))
+
+
+def until_body(definition: Any, lines: Sequence[str]) -> str:
+    """The lines of a definition up to its docstring or first statement."""
+    return "\n".join(lines[definition.lineno - 1 : definition.body[0].lineno - 1])
+
+
+def public(field: ast.AnnAssign) -> bool:
+    """Tell whether a class's field is for its users."""
+    return isinstance(field.target, ast.Name) and not field.target.id.startswith("_")
 
 
 if __name__ == "__main__":
