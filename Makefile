@@ -8,20 +8,18 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard csrc/*)
 
-# Two workers on two cores: each computes on one thread, so that they do not fight.
-export OMP_NUM_THREADS := 1
-
 .PHONY: help demo test check docs counts bench clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
-demo: unexport OMP_NUM_THREADS
 demo: $(VENV)/installed-all  ## From real pictures to a proven model file, on the built-in digits: see demo/report.html
 	$(BIN)/featherweight fit --out demo
 
 test: $(VENV)/installed-dev check  ## The whole check: style, types, tests, documentation examples
 
+# Each worker computes on one thread, so that they do not fight for the cores.
+check: export OMP_NUM_THREADS := 1
 check: | $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -34,7 +32,6 @@ docs: $(VENV)/installed-dev  ## Write the generated pages of docs/ anew
 counts: $(VENV)/installed-dev  ## Count every registered network anew
 	$(BIN)/python -m featherweight.networks
 
-bench: unexport OMP_NUM_THREADS
 bench: $(VENV)/installed-dev  ## Run every benchmark; each prints a ratio to its peer
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
