@@ -42,7 +42,7 @@ clean:  ## Remove all that make and the tests have made, the virtual environment
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and \
 	  "featherweight needs Python 3.11 or newer; $(PYTHON) is %d.%d: make PYTHON=python3.11 ..." % sys.version_info[:2])'
-	$(PYTHON) -m venv $(VENV)
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(VENV)/installed-all: $(BUILD_INPUTS) | $(BIN)/python
 	@echo "installing into $(VENV): the first time some gigabytes, for minutes"
