@@ -5,16 +5,16 @@ from featherweight.search import Rung, Score, rungs, successive_halving
 
 def test_every_rung_takes_the_same_time_and_keeps_a_third() -> None:
     plan = rungs(120.0, available=30)
-    assert [rung.count for rung in plan] == [8, 3]
-    assert {round(rung.count * rung.seconds, 6) for rung in plan} == {60.0}
+    assert [rung.competitors for rung in plan] == [8, 3]
+    assert {round(rung.competitors * rung.seconds, 6) for rung in plan} == {60.0}
 
 
 @pytest.mark.parametrize("seconds", [4.0, 9.0, 25.0, 300.0])
 def test_the_plan_fills_the_time_and_gives_everyone_enough(seconds: float) -> None:
     plan = rungs(seconds, available=6)
-    assert sum(rung.count * rung.seconds for rung in plan) == pytest.approx(seconds)
+    assert sum(rung.competitors * rung.seconds for rung in plan) == pytest.approx(seconds)
     assert min(rung.seconds for rung in plan) >= 2.0
-    assert plan[0].count <= 6
+    assert plan[0].competitors <= 6
 
 
 def test_without_time_or_choice_there_is_no_competition() -> None:

@@ -12,14 +12,15 @@ from featherweight.compress import fold_batch_norm
 from featherweight.cost import measure_latency
 from featherweight.export import load, probe
 from featherweight.networks import load_model, save_model
-from featherweight.search import Budget, Candidate, Rung, Score, nearest, shortlist, successive_halving
+from featherweight.search import Budget, Candidate, Rung, Score, nearest, rungs, shortlist, successive_halving
 from featherweight.train import TrainingDivergedError
 
 from ._learner import Learner
 
 EPOCHS_WANTED = 30  # that a network of these sizes needs to come near its best
 SEARCH_SHARE = 0.35  # of the time for training; the rest is the winner's
-MOST_PROBED = 16
+LEAST_TRAINING = 0.5  # seconds, even when the time for the competition is over
+PROBE_SECONDS = 0.15  # of measuring for each candidate, besides its export
 
 
 class NothingFitsError(Exception):
@@ -55,13 +56,13 @@ def training_rate(learner: Learner, candidate: Candidate) -> float:
     """Measure how many multiply-adds of forward passes this machine trains per second (each with its backward pass)."""
     import time
 
-    model = learner.build(candidate.network, dict(candidate.options)).train().to(memory_format=torch.channels_last)
+    model = learner.build(candidate.network, candidate.options).train().to(memory_format=torch.channels_last)
     recipe = learner.recipe(0)
     taken: list[float] = []
     pictures = 0
     for number, (x, y) in enumerate(learner.batches(candidate.resolution, "train", recipe)):
         started = time.perf_counter()
-        F.cross_entropy(model(x), y).backward()
+        F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
         taken.append(time.perf_counter() - started)
         pictures = len(x)
         if number >= 5 or sum(taken) > 3:
@@ -73,7 +74,7 @@ def measure(candidates: Sequence[Candidate], learner: Learner, threads: int, sec
     """Measure the median time of one picture, for each candidate, all in one interleaved run on `threads` threads."""
     runs: dict[str, Callable[[], object]] = {}
     for one in candidates:
-        model = fold_batch_norm(learner.build(one.network, dict(one.options)).eval())
+        model = fold_batch_norm(learner.build(one.network, one.options).eval())
         shape = (int(one.options["in_channels"]), one.resolution, one.resolution)  # type: ignore[call-overload]
         runner = load(probe(model, shape), threads=threads)
         x = torch.zeros(1, *shape).numpy()
@@ -96,25 +97,27 @@ def contenders(
     """
     if not within:
         raise nothing_fits(over, budget, {})
-    middle = shortlist(within, multiply_adds=3e6, count=1)[0]
-    rate = training_rate(learner, middle)
+    rate = training_rate(learner, shortlist(within, multiply_adds=3e6, count=1)[0])
     target = rate * training_seconds * (1 - SEARCH_SHARE) / (EPOCHS_WANTED * learner.training_count)
+    plan = rungs(SEARCH_SHARE * training_seconds, len(within))
+    wanted = plan[0].competitors if plan else 1
     found: list[Contender] = []
     left = list(within)
-    while left and not any(one.status != "over budget" for one in found):
-        few = shortlist(left, multiply_adds=target, count=MOST_PROBED)
+    fitting = 0
+    while left and fitting < wanted:
+        few = shortlist(left, multiply_adds=target, count=wanted - fitting)
         left = [one for one in left if one not in few]
-        latencies = measure(few, learner, threads, seconds=0.15 * len(few))
+        latencies = measure(few, learner, threads, seconds=PROBE_SECONDS * len(few))
         for one in few:
             slow = bool(one.excess(budget, latencies[one.id]))
             found.append(Contender(one, latencies[one.id], status="over budget" if slow else "not tried"))
-        target /= 4  # all were too slow: look among smaller ones
-    fitting = [one for one in found if one.status != "over budget"]
+            fitting += not slow
+            if slow:
+                target = min(target, one.multiply_adds / 2)  # look among smaller ones
     if not fitting:
-        raise nothing_fits(
-            [one.candidate for one in found], budget, {one.candidate.id: one.latency_seconds or 0.0 for one in found}
-        )
-    return fitting + [one for one in found if one.status == "over budget"]
+        measured = {one.candidate.id: one.latency_seconds or 0.0 for one in found}
+        raise nothing_fits([one.candidate for one in found], budget, measured)
+    return sorted(found, key=lambda one: one.status == "over budget")
 
 
 def compete(
@@ -123,31 +126,41 @@ def compete(
     *,
     learner: Learner,
     work: Path,
+    left: Callable[[], float],
     note: Callable[[], None],
     tell: Callable[[str], None],
 ) -> Contender:
     """Train the contenders in rungs of equal time; return the winner. What was trained before is not trained again.
 
+    Setting up and validating take time too, more on a busy machine: what the trainings before took beyond their time is
+    taken from those that follow, in equal shares.
+
     Args:
-        racing: all within the budget; the first `plan[0].count` compete.
+        racing: all within the budget; the first `plan[0].competitors` compete.
         work: where the weights are kept between rungs.
+        left: returns the seconds until the competition has to be over.
         note: called after each training, to write down how far the run is.
         tell: says in a line what is being done.
     """
+    planned = [sum(rung.competitors * rung.seconds for rung in plan)]  # that is not spent yet
 
     def train_one(contender: Contender, rung: int, seconds: float) -> Score | None:
         if len(contender.scores) > rung:
+            planned[0] -= seconds
             return contender.scores[rung]
-        tell(f"round {rung + 1} of {len(plan)}: {contender.candidate.id} for {seconds:.1f} s")
-        contender.scores.append(_train(contender, rung, seconds, learner, work))
+        planned[0] -= seconds
+        share = max(LEAST_TRAINING, min(seconds, seconds * left() / (planned[0] + seconds)))
+        tell(f"round {rung + 1} of {len(plan)}: {contender.candidate.id} for {share:.1f} s")
+        contender.scores.append(_train(contender, rung, share, learner, work))
         note()
         return contender.scores[rung]
 
     standings = successive_halving(racing, plan, train_one)
-    for place, standing in enumerate(standings):
-        last = standing.scores[-1] if standing.scores else None
-        dropped = "diverged" if standing.scores and last is None else f"dropped in round {len(standing.scores)}"
-        standing.item.status = "winner" if place == 0 else dropped
+    for standing in standings[1:]:
+        if standing.scores:
+            diverged = standing.scores[-1] is None
+            standing.item.status = "diverged" if diverged else f"dropped in round {len(standing.scores)}"
+    standings[0].item.status = "winner"
     return standings[0].item
 
 
@@ -161,7 +174,7 @@ def contender_model(contender: Contender, learner: Learner, work: Path) -> torch
     weights = weights_file(work, contender)
     if contender.stages:
         return load_model(weights)
-    return learner.build(contender.candidate.network, dict(contender.candidate.options))
+    return learner.build(contender.candidate.network, contender.candidate.options)
 
 
 def _train(contender: Contender, rung: int, seconds: float, learner: Learner, work: Path) -> Score | None:

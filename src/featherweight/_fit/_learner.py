@@ -1,10 +1,11 @@
 """Training candidates on one collection of pictures, each stage written down so that it can be done again."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -91,7 +92,7 @@ class Learner:
             seed=self.seed * 1_009 + stage,
         )
 
-    def build(self, network: str, options: dict[str, object]) -> nn.Module:
+    def build(self, network: str, options: Mapping[str, Any]) -> nn.Module:
         """Build a network whose weights depend on the run's seed alone."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)

@@ -246,8 +246,15 @@ class _Run:
         if "plan" not in self.state.facts:
             self.state.facts["plan"] = rungs(SEARCH_SHARE * self._training_seconds(learner), len(fitting))
         plan = [Rung(*rung) for rung in self.state.facts["plan"]]
+        ends = self._training_seconds(learner) * (1 - SEARCH_SHARE)  # what is left then is the winner's
         return compete(
-            fitting, plan, learner=learner, work=self.state.work, note=lambda: self._note(racing), tell=self.tell
+            fitting,
+            plan,
+            learner=learner,
+            work=self.state.work,
+            left=lambda: self._training_seconds(learner) - ends,
+            note=lambda: self._note(racing),
+            tell=self.tell,
         )
 
     def _train(self, learner: Learner, winner: Contender) -> tuple[nn.Module, Stage]:

@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -100,7 +101,11 @@ def _print(result: "FitResult") -> None:
 
     from featherweight._units import format_bytes, format_percent, format_seconds
 
-    formats = {"fraction": format_percent, "bytes": format_bytes, "seconds": format_seconds}
+    formats: dict[str, Callable[[float], str]] = {
+        "fraction": format_percent,
+        "bytes": format_bytes,
+        "seconds": format_seconds,
+    }
     verdict = result.metrics["verdict"]
     table = Table(title=f"{result.file}: {'the budget is met' if verdict['met'] else 'the budget is NOT met'}")
     for column in ("", "budget", "achieved", "met"):

@@ -1,5 +1,6 @@
 """What the user allows: the limits, and which of them a candidate breaks."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from featherweight._units import format_bytes, format_percent, format_seconds
@@ -36,7 +37,7 @@ class Budget:
 
     def texts(self) -> dict[str, str]:
         """Return the limits that there are, for people to read."""
-        shown = {
+        shown: dict[str, tuple[float | None, Callable[[float], str]]] = {
             "latency": (self.latency_seconds, format_seconds),
             "size": (self.size_bytes, format_bytes),
             "memory": (self.memory_bytes, format_bytes),

@@ -5,6 +5,7 @@ import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import nn
 
@@ -184,7 +185,7 @@ def _build(
     for side in resolutions:
         groups.setdefault(side <= SMALL_INPUT_UP_TO, []).append(side)
     for small, sides in groups.items():
-        every = {**options, "num_classes": num_classes, "in_channels": channels, "small_input": small}
+        every: dict[str, Any] = {**options, "num_classes": num_classes, "in_channels": channels, "small_input": small}
         try:
             with on_meta_device():
                 model = create(network.name, **every)

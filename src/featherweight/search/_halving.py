@@ -10,7 +10,7 @@ Item = TypeVar("Item")
 class Rung(NamedTuple):
     """One round: how many compete in it, and how long each is trained."""
 
-    count: int
+    competitors: int
     seconds: float
 
 
@@ -41,7 +41,7 @@ def rungs(seconds: float, available: int, *, most: int = 8) -> tuple[Rung, ...]:
         available: how many candidates there are.
     Example:
         >>> rungs(20.0, available=9)
-        (Rung(count=5, seconds=2.0), Rung(count=2, seconds=5.0))
+        (Rung(competitors=5, seconds=2.0), Rung(competitors=2, seconds=5.0))
         >>> rungs(1.0, available=9)  # no time to compare: the first candidate it is
         ()
     """
@@ -61,7 +61,7 @@ def successive_halving(
     """Run the competition; return all standings, the best first.
 
     Args:
-        items: the competitors; the first `plan[0].count` take part.
+        items: the competitors; the first `plan[0].competitors` take part.
         plan: of `rungs`.
         train: (item, rung number, seconds) -> its score, training on from where its last rung ended; None if its
             training diverged, which puts it behind all others.
@@ -72,12 +72,13 @@ def successive_halving(
     """
     if not items:
         raise ValueError("successive halving needs at least one candidate")
-    racing = [Standing(item, ()) for item in items[: plan[0].count if plan else 1]]
+    racing = [Standing(item, ()) for item in items[: plan[0].competitors if plan else 1]]
     out: list[Standing[Item]] = []
     for number, rung in enumerate(plan):
-        out = [*racing[rung.count :], *out]
+        out = [*racing[rung.competitors :], *out]
         racing = [
-            Standing(one.item, (*one.scores, train(one.item, number, rung.seconds))) for one in racing[: rung.count]
+            Standing(one.item, (*one.scores, train(one.item, number, rung.seconds)))
+            for one in racing[: rung.competitors]
         ]
         racing.sort(key=lambda one: one.scores[-1] or Score(-1.0, 0.0), reverse=True)
     return [*racing, *out]
