@@ -151,7 +151,7 @@ def _wait_for_step(checkpoint: Path, beyond: int) -> None:
 
 
 def _step(checkpoint: Path) -> int:
-    step: int = torch.load(checkpoint, weights_only=True)["featherweight"]["step"]
+    step: int = torch.load(checkpoint, weights_only=True)["featherweight"]["books"]["step"]
     return step
 
 

@@ -128,7 +128,7 @@ def test_a_loss_that_is_not_finite_stops_with_the_step(tmp_path: Path, monkeypat
     with pytest.raises(TrainingDivergedError, match=r"loss became nan at step 5 .*last good checkpoint is .*run\.ckpt"):
         train(linear(), broken, noise(), Recipe(epochs=2), checkpoint=tmp_path / "run.ckpt", progress=False)
     kept = torch.load(tmp_path / "run.ckpt", weights_only=True)
-    assert kept["featherweight"]["step"] == 5
+    assert kept["featherweight"]["books"]["step"] == 5
     assert all(value.isfinite().all() for value in kept["state_dict"].values())
 
 

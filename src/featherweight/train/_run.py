@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,20 @@ LOOKS_SHARE = 0.05  # of a run's time, for all of them together
 SAVE_SECONDS = 10.0  # a checkpoint at least this often,
 LEAST_SAVE_SECONDS = 1.0  # but epochs shorter than this do not each have one
 FORWARD_COST = 0.35  # of a forward pass, as a share of a training step
+
+
+@dataclass
+class Books:
+    """What a run counts; part of its checkpoint."""
+
+    step: int = 0
+    images: int = 0
+    stepping_seconds: float = 0.0
+    look_seconds: float = 0.0  # of the last look
+    loss_sum: float = 0.0  # since the last look
+    loss_count: int = 0
+    elapsed: float = 0.0  # when the checkpoint was written
+    complete: bool = False
 
 
 class Run(pl.LightningModule):  # type: ignore[misc]
@@ -61,20 +75,22 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         self.schedule, self.pace = schedule, pace
         self.checkpoint, self.bar = checkpoint, bar
         self.looks: list[Epoch] = []
-        self.step = 0
+        self.books = Books()
         self.interrupted = False  # by Ctrl-C: stop after this step
         self.saved_step: int | None = None
         self._began, self._saved = began, began
-        self._seconds: float | None = None  # the whole run's, once it is complete
-        self._stepping_seconds, self._stepped = 0.0, began
-        self._images = 0
-        self._loss, self._loss_sum, self._loss_count = 0.0, 0.0, 0
-        self._look_seconds = 0.0
+        self._stepped = began
+        self._loss = 0.0
 
     @property
     def elapsed(self) -> float:
         """Seconds since the run's start, those before an interruption included."""
-        return time.monotonic() - self._began if self._seconds is None else self._seconds
+        return self.books.elapsed if self.books.complete else time.monotonic() - self._began
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return self.books.step
 
     @property
     def network(self) -> nn.Module:
@@ -83,7 +99,7 @@ class Run(pl.LightningModule):  # type: ignore[misc]
 
     def history(self) -> History:
         """Report the run."""
-        rate = self._images / self._stepping_seconds if self._stepping_seconds else 0.0
+        rate = self.books.images / self.books.stepping_seconds if self.books.stepping_seconds else 0.0
         return History(tuple(self.looks), tuple(self.schedule.knots), self.step, self.elapsed, rate)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
@@ -117,17 +133,19 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         self._loss = loss.item()
         if not math.isfinite(self._loss):
             raise self._diverged(f"the loss became {self._loss}")
-        self._images += len(y)
+        self.books.images += len(y)
         return loss
 
     def on_train_batch_end(self, _outputs: object, _batch: object, _batch_index: int) -> None:
         """Take the step into the average and the books; stop or save when it is time."""
         if self.average is not None:
             self.average.update(self.step)
-        self.step += 1
-        self._loss_sum, self._loss_count = self._loss_sum + self._loss, self._loss_count + 1
-        now = time.monotonic()
-        self._stepping_seconds, self._stepped = self._stepping_seconds + now - self._stepped, now
+        books, now = self.books, time.monotonic()
+        books.step += 1
+        books.loss_sum += self._loss
+        books.loss_count += 1
+        books.stepping_seconds += now - self._stepped
+        self._stepped = now
         if self.pace is not None:
             self.pace.plan(self.step, self.elapsed, self._last_look_seconds())
         self.bar.step(self.schedule.progress(self.step), self._epoch(), self._loss)
@@ -145,7 +163,7 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         if finished or self._look_is_due():
             self._look(finished)
         if finished:
-            self._seconds = self.elapsed
+            self.books.elapsed, self.books.complete = self.elapsed, True
         if finished or self.interrupted or time.monotonic() - self._saved > LEAST_SAVE_SECONDS:
             self._save()
         self._stepped = time.monotonic()
@@ -155,24 +173,20 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         checkpoint["featherweight"] = {
             "recipe": self.recipe.to_dict(),
             "steps_per_epoch": len(self.batches),
-            "step": self.step,
             "knots": list(self.schedule.knots),
             "looks": [asdict(look) for look in self.looks],
-            "elapsed": self.elapsed,
-            "complete": self._seconds is not None,
-            "books": (self._stepping_seconds, self._images, self._loss_sum, self._loss_count, self._look_seconds),
+            "books": {**asdict(self.books), "elapsed": self.elapsed},
         }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on from a checkpoint, after `check_same_run` has approved of it."""
         state = checkpoint["featherweight"]
-        self.step = self.saved_step = state["step"]
+        self.books = Books(**state["books"])
+        self.saved_step = self.step
         self.schedule.knots[:] = state["knots"]
         self.looks = [Epoch(**look) for look in state["looks"]]
-        self._began -= state["elapsed"]
-        self._stepping_seconds, self._images, self._loss_sum, self._loss_count, self._look_seconds = state["books"]
-        if state["complete"]:
-            self._seconds = state["elapsed"]
+        self._began -= self.books.elapsed
+        if self.books.complete:
             self.trainer.should_stop = True
 
     def _epoch(self) -> int:
@@ -202,9 +216,9 @@ class Run(pl.LightningModule):  # type: ignore[misc]
 
     def _last_look_seconds(self) -> float:
         """Estimate what the look at the run's end will take."""
-        each = self._stepping_seconds / max(self.step, 1)
+        each = self.books.stepping_seconds / max(self.step, 1)
         forward = len(self.val_batches) + (self._calibration_batches(finished=True) if self.average else 0)
-        return max(self._look_seconds, FORWARD_COST * each * forward)
+        return max(self.books.look_seconds, FORWARD_COST * each * forward)
 
     def _look(self, finished: bool) -> None:
         """Measure the network that would come out now on the validation pictures."""
@@ -215,10 +229,10 @@ class Run(pl.LightningModule):  # type: ignore[misc]
             self.average.calibrate([self.batches.batch(step) for step in range(self.step - count, self.step)])
         found = evaluate(self.network, self.val_batches)
         rate = float(self.trainer.optimizers[0].param_groups[0]["lr"])
-        loss = self._loss_sum / max(self._loss_count, 1)
+        loss = self.books.loss_sum / self.books.loss_count
         self.looks.append(Epoch(self._epoch(), self.step, self.elapsed, rate, loss, found.loss, found.accuracy))
-        self._loss_sum, self._loss_count = 0.0, 0
-        self._look_seconds = time.monotonic() - began
+        self.books.loss_sum, self.books.loss_count = 0.0, 0
+        self.books.look_seconds = time.monotonic() - began
         self.bar.validated(self.schedule.progress(self.step), found.accuracy)
 
     def _save(self) -> None:
