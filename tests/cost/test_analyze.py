@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -89,7 +90,7 @@ def test_kinds_and_layers_add_up(tiny):
 def test_every_batch_norm_of_every_network_that_follows_a_convolution_is_folded(tiny):
     plan = schedule(trace(tiny, 16))
     ops = [call.op for call in plan.calls if call.op != "empty"]  # PyTorch allocates something between the two
-    after_convolution = list(zip(ops, ops[1:], strict=False)).count(("convolution", "native_batch_norm"))
+    after_convolution = list(pairwise(ops)).count(("convolution", "native_batch_norm"))
     assert len(plan.folded) == after_convolution
 
 

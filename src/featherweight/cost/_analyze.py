@@ -8,6 +8,7 @@ from torch import nn
 from ._formulas import FREE, OpMix, rule
 from ._metrics import BYTES
 from ._schedule import Schedule, schedule
+from ._table import table
 from ._trace import InputSize, OpCall, trace
 
 
@@ -104,8 +105,6 @@ class Cost:
         return {**asdict(self), "by_kind": by_kind}
 
     def __str__(self) -> str:
-        from ._table import table
-
         return table(self)
 
 
