@@ -12,7 +12,8 @@ class MissingExtraError(ImportError):
         >>> require("no_such_package", extra="fit")
         Traceback (most recent call last):
         ...
-        featherweight._extras.MissingExtraError: this needs the package 'no_such_package', which is not installed: pip install 'featherweight[fit]'
+        featherweight._extras.MissingExtraError: this needs the package 'no_such_package', which is not
+        installed: pip install 'featherweight[fit]'
     """
 
 
