@@ -46,7 +46,7 @@ OUTSIDE = {
 }
 
 # Packages that an extra brings: imported when they are used, through `_extras.require`, never with a room.
-OPTIONAL = {"jinja2", "lightning", "matplotlib", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm"}
+OPTIONAL = {"jinja2", "lightning", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm"}
 
 # Files that are longer than 300 lines, each with the one idea that would be cut in two.
 LONG = {
