@@ -33,11 +33,13 @@ class Stage:
 
     def to_dict(self) -> dict[str, object]:
         """Return what a repetition needs, as plain data."""
+        history = self.history
         return {
             "recipe": self.recipe.to_dict(),
-            "knots": list(self.history.knots),
-            "steps": self.history.steps,
-            "seconds": self.history.seconds,
+            "knots": list(history.knots),
+            "steps": history.steps,
+            "seconds": history.seconds,
+            "images_per_second": history.images_per_second,
         }
 
 
@@ -83,7 +85,7 @@ class Learner:
 
     def recipe(self, stage: int) -> Recipe:
         """Return how a network is trained; `stage` counts its trainings, each with its own order and variations."""
-        batch_size = 32 if self.training_count < 4_000 else 64
+        batch_size = max(8, min(64, self.training_count // 16))
         return Recipe(
             epochs=None,
             batch_size=batch_size,

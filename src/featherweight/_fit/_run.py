@@ -1,6 +1,7 @@
 """The main job: from pictures to a small, fast, proven model file."""
 
 import json
+import math
 import time as clock
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,8 +29,9 @@ from ._recipe import read_recipe, recipe_of
 from ._settings import DIGITS, Settings
 from ._state import State
 
-FINISH_SECONDS = 17.0  # fold, export, quantize, prove, measure and report a small network, on 2 cores
-FINISH_SECONDS_PER_PICTURE = 2e-3  # more, for each held-out picture that is run through all three files
+EXPORTS_IN_FINISH = 24  # what folding, exporting, quantizing and proving take, in exports of a candidate for measuring
+USUAL_EXPORT_SECONDS = 0.35  # of a candidate, before one was measured
+FINISH_SECONDS = 3.0  # of measuring latency and writing the report
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ class _Run:
     def _contenders(self, learner: Learner, within: Sequence[Candidate], over: Sequence[Candidate]) -> list[Contender]:
         if "contenders" in self.state.facts:
             return [_contender(facts) for facts in self.state.facts["contenders"]]
-        racing = contenders(
+        racing, self.state.facts["export_seconds"] = contenders(
             within,
             over,
             learner,
@@ -247,7 +249,7 @@ class _Run:
             self.state.facts["plan"] = rungs(SEARCH_SHARE * self._training_seconds(learner), len(fitting))
         plan = [Rung(*rung) for rung in self.state.facts["plan"]]
         ends = self._training_seconds(learner) * (1 - SEARCH_SHARE)  # what is left then is the winner's
-        return compete(
+        winner = compete(
             fitting,
             plan,
             learner=learner,
@@ -256,6 +258,9 @@ class _Run:
             note=lambda: self._note(racing),
             tell=self.tell,
         )
+        if winner.stages:
+            self.state.facts["images_per_second"] = winner.stages[-1]["images_per_second"]
+        return winner
 
     def _train(self, learner: Learner, winner: Contender) -> tuple[nn.Module, Stage]:
         resolution = winner.candidate.resolution
@@ -279,8 +284,11 @@ class _Run:
         return model, stage
 
     def _training_seconds(self, learner: Learner) -> float:
+        """Return what is left for training; what making the files will take is known from the candidates' files."""
+        export_seconds = self.state.facts.get("export_seconds", USUAL_EXPORT_SECONDS)
         held_out = len(learner.split.val) + len(learner.split.test)
-        return self.deadline.left() - FINISH_SECONDS - FINISH_SECONDS_PER_PICTURE * held_out
+        proof_seconds = held_out / self.state.facts.get("images_per_second", math.inf)
+        return self.deadline.left() - FINISH_SECONDS - EXPORTS_IN_FINISH * export_seconds - proof_seconds
 
     def _finish(
         self,
