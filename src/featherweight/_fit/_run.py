@@ -285,9 +285,9 @@ class _Run:
 
     def _training_seconds(self, learner: Learner) -> float:
         """Return what is left for training; what making the files will take is known from the candidates' files."""
-        export_seconds = self.state.facts.get("export_seconds", USUAL_EXPORT_SECONDS)
+        export_seconds: float = self.state.facts.get("export_seconds", USUAL_EXPORT_SECONDS)
         held_out = len(learner.split.val) + len(learner.split.test)
-        proof_seconds = held_out / self.state.facts.get("images_per_second", math.inf)
+        proof_seconds: float = held_out / self.state.facts.get("images_per_second", math.inf)
         return self.deadline.left() - FINISH_SECONDS - EXPORTS_IN_FINISH * export_seconds - proof_seconds
 
     def _finish(
