@@ -149,3 +149,10 @@ def test_files_that_are_not_ours_are_refused(model: nn.Module, tmp_path: Path) -
     safetensors.torch.save_file({"x": torch.zeros(1)}, path, metadata)
     with pytest.raises(ValueError, match=r"the weights in .* do not fit its network mobilenet_v2"):
         load_model(path)
+
+
+def test_the_same_model_gives_the_same_bytes(model: nn.Module, tmp_path: Path) -> None:
+    metadata = {name: name for name in "edcba"}
+    files = {save_model(model, tmp_path / f"{i}.safetensors", metadata).read_bytes() for i in range(5)}
+    assert len(files) == 1
+    assert same(load_model(tmp_path / "0.safetensors").state_dict(), model.state_dict())

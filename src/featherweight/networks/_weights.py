@@ -10,7 +10,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from featherweight._files import atomic_path
+from featherweight._files import write_atomically
 
 from ._meta import on_meta_device
 from ._registry import create
@@ -108,8 +108,8 @@ def save_model(model: nn.Module, path: str | os.PathLike[str], metadata: Mapping
         raise ValueError(f"the metadata key {_KEY!r} is ours; call yours otherwise")
     record = json.dumps({"version": version("featherweight"), **_recipe(model)})
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    with atomic_path(path) as temporary:
-        safetensors.torch.save_file(tensors, temporary, {**(metadata or {}), _KEY: record})
+    content = safetensors.torch.save(tensors, {**(metadata or {}), _KEY: record})
+    write_atomically(path, _metadata_in_order(content))
     return Path(path)
 
 
@@ -130,6 +130,16 @@ def _recipe(model: nn.Module) -> dict[str, object]:
         if tensor not in ours or tensor not in built or ours[tensor].shape != built[tensor].shape:
             raise ValueError(f"this {name} was changed since create({name!r}, ...) made it, first at {tensor}")
     return {"name": name, "options": options, "batch_norm_eps": eps[0] if eps else None}
+
+
+def _metadata_in_order(content: bytes) -> bytes:
+    """Sort a safetensors file's metadata, which come in any order, so that the same model gives the same bytes."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8 bytes
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def load_model(path: str | os.PathLike[str]) -> nn.Module:
