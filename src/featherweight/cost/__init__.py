@@ -2,9 +2,10 @@
 
 from ._analyze import Cost, KindCost, LayerCost, analyze
 from ._block_memory import BlockMemory, block_memory
-from ._formulas import OpMix, UnknownOperatorError, register_formula
+from ._formulas import UnknownOperatorError, register_formula
 from ._latency import Latency, measure_latency
 from ._metrics import METRICS
+from ._op_mix import OpMix
 from ._trace import OpCall, TensorInfo, meta_twin, trace
 
 __all__ = [

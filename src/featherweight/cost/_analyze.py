@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 
 from torch import nn
 
-from ._formulas import FREE, OpMix, rule
+from ._formulas import FREE, rule
 from ._metrics import BYTES
+from ._op_mix import OpMix
 from ._schedule import Schedule, schedule
 from ._table import table
 from ._trace import InputSize, OpCall, trace

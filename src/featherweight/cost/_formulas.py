@@ -1,57 +1,11 @@
 """What one call of each operator costs, in elementary operations on numbers."""
 
-import operator
 from collections.abc import Callable
-from dataclasses import dataclass, fields
 from math import prod
 from typing import NamedTuple
 
+from ._op_mix import OpMix
 from ._trace import OpCall
-
-
-@dataclass(frozen=True, slots=True)
-class OpMix:
-    """Elementary operations, told apart because hardware prices them apart.
-
-    A subtraction or negation is an addition; a transcendental is one exponential, logarithm, root, sine, tanh or erf.
-
-    Example:
-        >>> OpMix(multiplies=2, additions=1) + OpMix(additions=1) * 3
-        OpMix(multiplies=2, additions=4)
-    """
-
-    multiplies: int = 0
-    additions: int = 0
-    divisions: int = 0
-    comparisons: int = 0
-    transcendentals: int = 0
-    absolutes: int = 0
-    shifts: int = 0
-
-    def __add__(self, other: "OpMix") -> "OpMix":
-        return OpMix(*map(operator.add, self.counts, other.counts))
-
-    def __mul__(self, times: int) -> "OpMix":
-        return OpMix(*(count * times for count in self.counts))
-
-    def __repr__(self) -> str:
-        given = zip(_SORTS, self.counts, strict=True)
-        return f"OpMix({', '.join(f'{name}={count}' for name, count in given if count)})"
-
-    @property
-    def counts(self) -> tuple[int, ...]:
-        """The numbers in the order of the fields."""
-        numbers: tuple[int, ...] = _counts(self)
-        return numbers
-
-    @property
-    def total(self) -> int:
-        """All operations together, each counted as one."""
-        return sum(self.counts)
-
-
-_SORTS = tuple(field.name for field in fields(OpMix))
-_counts = operator.attrgetter(*_SORTS)
 
 
 class UnknownOperatorError(LookupError):

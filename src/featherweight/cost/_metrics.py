@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from ._formulas import OpMix
+from ._op_mix import OpMix
 from ._schedule import schedule
 from ._trace import OpCall
 

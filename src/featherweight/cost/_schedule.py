@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from ._formulas import FREE, OpMix, rule
+from ._formulas import FREE, rule
+from ._op_mix import OpMix
 from ._trace import OpCall, TensorInfo
 
 
