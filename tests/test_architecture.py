@@ -49,9 +49,7 @@ OUTSIDE = {
 OPTIONAL = {"jinja2", "lightning", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm"}
 
 # Files that are longer than 300 lines, each with the one idea that would be cut in two.
-LONG = {
-    "src/featherweight/_fit/_run.py": "the main job, stage after stage",
-}
+LONG: dict[str, str] = {}
 
 
 class Import(NamedTuple):

