@@ -1,4 +1,4 @@
-"""Our networks against torchvision's and timm's: same parameters, same multiply-adds, same outputs from their weights."""
+"""Ours against torchvision's and timm's networks: the same parameters, multiply-adds and outputs from their weights."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType

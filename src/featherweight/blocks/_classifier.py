@@ -40,9 +40,7 @@ class ClassifierHead(nn.Module):
         self.pool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten(1)
         self.hidden = (
-            nn.Sequential(nn.Linear(in_channels, hidden_channels), _activation(activation))
-            if hidden_channels
-            else nn.Identity()
+            nn.Sequential(nn.Linear(in_channels, hidden_channels), _activation(activation)) if hidden_channels else None
         )
         self.dropout = nn.Dropout(dropout)
         self.bias = bias
@@ -58,7 +56,8 @@ class ClassifierHead(nn.Module):
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """[N, in_channels, H, W] -> [N, num_classes], or with `pre_logits` the classifier's input."""
-        x = self.dropout(self.hidden(self.flatten(self.pool(x))))
+        x = self.flatten(self.pool(x))
+        x = self.dropout(x if self.hidden is None else self.hidden(x))
         return x if pre_logits else self.classifier(x)
 
 
@@ -127,8 +126,10 @@ class ImageClassifier(nn.Module):
 
     def forward_features(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> the last feature map [N, C, H/r, W/r]."""
-        y: Tensor = self.body(self.stem(x))
-        return y
+        x = self.stem(x)
+        for block in self.body:  # not self.body(x), which would hold the stem's output, the largest, until the end
+            x = block(x)
+        return x
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """[N, C, H/r, W/r] -> [N, num_classes], or with `pre_logits` the classifier's input [N, num_features]."""
@@ -137,7 +138,7 @@ class ImageClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, num_classes]."""
-        y: Tensor = self.head(self.body(self.stem(x)))
+        y: Tensor = self.head(self.forward_features(x))
         return y
 
 

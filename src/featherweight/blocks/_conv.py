@@ -66,12 +66,12 @@ class ConvNormAct(nn.Module):
             in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=False
         )
         self.norm = nn.BatchNorm2d(out_channels)
-        self.act = _activation(activation) if activation else nn.Identity()
+        self.act = _activation(activation) if activation else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
-        y: Tensor = self.act(self.norm(self.conv(x)))
-        return y
+        y: Tensor = self.norm(self.conv(x))
+        return y if self.act is None else self.act(y)
 
 
 _activation = activation  # inside ConvNormAct the word is an argument

@@ -50,9 +50,7 @@ class InvertedResidual(nn.Module):
         if stride not in (1, 2):
             raise ValueError(f"stride must be 1 or 2; got {stride}")
         self.expand = (
-            ConvNormAct(in_channels, hidden_channels, activation=activation)
-            if hidden_channels != in_channels
-            else nn.Identity()
+            ConvNormAct(in_channels, hidden_channels, activation=activation) if hidden_channels != in_channels else None
         )
         self.depthwise = ConvNormAct(
             hidden_channels,
@@ -62,15 +60,18 @@ class InvertedResidual(nn.Module):
             groups=hidden_channels,
             activation=activation,
         )
-        self.attention = attention(hidden_channels) if attention else nn.Identity()
+        self.attention = attention(hidden_channels) if attention else None
         self.project = ConvNormAct(hidden_channels, out_channels, activation=None)
         self.residual = stride == 1 and in_channels == out_channels
-        self.drop_path = DropPath(drop_path) if self.residual and drop_path else nn.Identity()
+        self.drop_path = DropPath(drop_path) if self.residual and drop_path else None
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
-        y: Tensor = self.project(self.attention(self.depthwise(self.expand(x))))
-        return x + self.drop_path(y) if self.residual else y
+        y: Tensor = self.depthwise(x if self.expand is None else self.expand(x))
+        y = self.project(y if self.attention is None else self.attention(y))
+        if self.drop_path is not None:
+            y = self.drop_path(y)
+        return y.add_(x) if self.residual else y
 
 
 class DropPath(nn.Module):

@@ -150,7 +150,13 @@ def squeezenet(
         small_input: the first two strides are 1, and their layers padded, for pictures of about 32 x 32.
         padded_classifier: pad the last 1x1 convolution by 1, as the authors' file of version 1.0 does (torchvision's
             does not); 28.7M multiply-adds more.
-        table: rows in the place of the version's.
+        table: rows in the place of the version's: the first layer's, then pools and fire modules.
+    Raises: ValueError: unknown version or bypass.
+
+    Example:
+        >>> small = squeezenet(table=[[16, 3], [3, 2], [4, 8, 8], [3, 2], [8, 16, 16]], num_classes=10)
+        >>> small.num_features, len(small.body)
+        (32, 4)
     """
     if version not in TABLES:
         raise ValueError(f"version must be one of {', '.join(TABLES)}; got {version!r}")
