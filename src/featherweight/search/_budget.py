@@ -19,7 +19,7 @@ class Budget:
 
     Example:
         >>> Budget(size_bytes=300_000, accuracy=0.97).texts()
-        {'size': '300 kB', 'accuracy': '97.0 %'}
+        {'size': '300 kB', 'accuracy': '97 %'}
     """
 
     latency_seconds: float | None = None

@@ -77,6 +77,8 @@ def train(
     """
     began = time.monotonic()
     _check(train_batches, recipe, time_seconds, checkpoint, resume)
+    if recipe.epochs is None and time_seconds is None and schedule is None:
+        raise ValueError("nothing ends the run: give recipe.epochs, time_seconds or a schedule")
     require("lightning.pytorch", extra="fit")
     from ._run import Run
 
@@ -98,8 +100,6 @@ def _check(
 ) -> None:
     if len(train_batches) == 0:
         raise ValueError("nothing to train on: there is no batch in an epoch")
-    if recipe.epochs is None and time_seconds is None:
-        raise ValueError("nothing ends the run: give recipe.epochs or time_seconds")
     if time_seconds is not None and not time_seconds > 0:
         raise ValueError(f"time_seconds must be above 0; got {time_seconds}")
     if checkpoint is None:
