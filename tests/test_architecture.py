@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "featherweight"
 
 # Small things that anyone may import.
-COMMON = {"_extras", "_files", "_units"}
+COMMON = {"_extras", "_files", "_threads", "_units"}
 
 # Who else may import whom, inside the package. What is not written here is not allowed.
 ARROWS: dict[str, set[str]] = {

@@ -7,6 +7,8 @@ small, fast, proven model file. Nothing is computed here, and PyTorch is importe
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._threads import wait_politely
+
 if TYPE_CHECKING:
     from ._fit import fit
     from .networks import analyze, create, list_networks, load_model, load_weights, save_model
@@ -31,6 +33,7 @@ def __getattr__(name: str) -> object:
         return import_module("importlib.metadata").version("featherweight")
     if name not in _HOME:
         raise AttributeError(f"module 'featherweight' has no attribute {name!r}")
+    wait_politely()
     return getattr(import_module(f"featherweight.{_HOME[name]}"), name)
 
 

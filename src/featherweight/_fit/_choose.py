@@ -19,7 +19,7 @@ from featherweight.train import TrainingDivergedError
 
 from ._learner import Learner
 
-EPOCHS_WANTED = 30  # that a network of these sizes needs to come near its best
+PICTURES_WANTED = 1_000  # times the root of how many there are: 28 epochs of 1259, 11 of 8400
 SEARCH_SHARE = 0.35  # of the time for training; the rest is the winner's
 LEAST_TRAINING = 0.5  # seconds, even when the time for the competition is over
 PROBING_SHARE = 0.1  # of the time for training, at most, once a candidate is found
@@ -116,7 +116,7 @@ def contenders(
     if not within:
         raise nothing_fits(over, budget, {})
     rate = training_rate(learner, shortlist(within, multiply_adds=3e6, count=1)[0])
-    target = rate * training_seconds * (1 - SEARCH_SHARE) / (EPOCHS_WANTED * learner.training_count)
+    target = rate * training_seconds * (1 - SEARCH_SHARE) / (PICTURES_WANTED * math.sqrt(learner.training_count))
     plan = rungs(SEARCH_SHARE * training_seconds, len(within))
     wanted = plan[0].competitors if plan else 1
     found: list[Contender] = []

@@ -4,6 +4,8 @@ import sys
 
 import typer
 
+from featherweight._threads import wait_politely
+
 from . import cost, export, fit, info, list_networks, predict, train
 from ._errors import UsageError, expected
 
@@ -63,6 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: the words after the program's name; default: those of this process.
     Raises: SystemExit: always, with one of the exit codes that `featherweight --help` lists.
     """
+    wait_politely()
     try:
         app(arguments, prog_name="featherweight")
     except UsageError as error:
