@@ -14,7 +14,8 @@ help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
 
 demo: $(VENV)/installed-all  ## From real pictures to a proven model file, on the built-in digits: see demo/report.html
-	$(BIN)/featherweight fit --out demo --overwrite
+	@$(BIN)/featherweight fit --out demo --overwrite || { code=$$?; [ $$code -eq 3 ] || exit $$code; \
+	  echo "The demo ran; its budget was not met, as a machine that is busy with other work makes it: see demo/report.html"; }
 
 test: $(VENV)/installed-dev check  ## The whole check: style, types, tests, documentation examples
 

@@ -1,6 +1,8 @@
 """The command `featherweight`: one short file per command; what a command computes is imported when it runs."""
 
+import inspect
 import sys
+from collections.abc import Callable
 
 import typer
 
@@ -31,17 +33,33 @@ Exit codes:
   130  interrupted
 """
 
+
+def flowing(help_text: str | None) -> str:
+    r"""Let each paragraph of a help text flow to the terminal's width; those that begin with \b keep their lines.
+
+    Example:
+        >>> flowing("One\nparagraph.\n\n\b\nExamples:\n  one\n  two")
+        'One paragraph.\n\n\x08\nExamples:\n  one\n  two'
+    """
+    paragraphs = inspect.cleandoc(help_text or "").split("\n\n")
+    return "\n\n".join(text if text.startswith("\b") else " ".join(text.split("\n")) for text in paragraphs)
+
+
 app = typer.Typer(
-    name="featherweight", help=HELP, no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    name="featherweight", help=flowing(HELP), no_args_is_help=True, rich_markup_mode="rich",
+    pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
-app.command("fit")(fit.fit)
-app.command("list")(list_networks.list_networks)
-app.command("cost")(cost.cost)
-app.command("train")(train.train)
-app.command("export")(export.export)
-app.command("predict")(predict.predict)
-app.command("info")(info.info)
+COMMANDS: dict[str, Callable[..., None]] = {
+    "fit": fit.fit,
+    "list": list_networks.list_networks,
+    "cost": cost.cost,
+    "train": train.train,
+    "export": export.export,
+    "predict": predict.predict,
+    "info": info.info,
+}
+for _name, _function in COMMANDS.items():
+    app.command(_name, help=flowing(_function.__doc__))(_function)
 
 
 @app.callback(invoke_without_command=True)
