@@ -14,7 +14,7 @@ from ._output import Json, messages_to_stderr, print_json, print_table
 if TYPE_CHECKING:
     from featherweight._fit import FitResult
 
-NOT_MET = 3  # exit code
+NOT_MET, INTERRUPTED = 3, 130  # exit codes
 
 
 def fit(
@@ -70,7 +70,7 @@ def fit(
     """
     started = time.monotonic()
     with messages_to_stderr():
-        from featherweight._fit import NothingFitsError, SettingsError
+        from featherweight._fit import FitInterrupted, NothingFitsError, SettingsError
         from featherweight._fit import fit as run
 
         def tell(line: str) -> None:
@@ -85,6 +85,9 @@ def fit(
             )  # fmt: skip
         except SettingsError as error:
             raise UsageError(str(error)) from error
+        except FitInterrupted as interrupt:
+            print(f"featherweight: {interrupt}", file=sys.stderr)
+            raise typer.Exit(INTERRUPTED) from interrupt
         except NothingFitsError as error:
             print(f"featherweight: {error}", file=sys.stderr)
             raise typer.Exit(NOT_MET) from error
@@ -107,7 +110,7 @@ def _print(result: "FitResult") -> None:
         "seconds": format_seconds,
     }
     verdict = result.metrics["verdict"]
-    table = Table(title=f"{result.file}: {'the budget is met' if verdict['met'] else 'the budget is NOT met'}")
+    table = Table()
     for column in ("", "budget", "achieved", "met"):
         table.add_column(column, justify="left" if column in ("", "met") else "right")
     for row in verdict["rows"]:
@@ -116,6 +119,7 @@ def _print(result: "FitResult") -> None:
         met = {None: Text("-"), True: Text("yes", "green"), False: Text("no", "bold red")}[row["met"]]
         table.add_row(row["name"], budget, text(row["achieved"]), met)
     print_table(
+        f"{result.file}: {'the budget is met' if verdict['met'] else 'the budget is NOT met'}",
         table,
         verdict["reason"],
         f"Report: {result.folder / 'report.html'}",
