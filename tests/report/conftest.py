@@ -174,7 +174,7 @@ def _candidates(draw: random.Random) -> Any:
 def _history(draw: random.Random, right: float) -> list[dict[str, Any]]:
     return [
         {
-            "epoch": epoch,
+            "epoch": epoch + 1,
             "step": 39 * (epoch + 1),
             "seconds": 1.4 * (epoch + 1),
             "learning_rate": 0.1 * min((epoch + 1) / 4, (30 - epoch) / 26),

@@ -108,7 +108,7 @@ def _or_dash(value: float | None, write: Callable[[float], str]) -> str:
 def training(metrics: Metrics) -> View:
     """Return the three curves over the epochs, and the best epoch."""
     history = metrics["training"]["history"]
-    epochs = [index + 1 for index in range(len(history))]
+    epochs = [row["epoch"] for row in history]  # not every epoch is looked at
     x = linear_axis("epoch", [0, *epochs], "{:g}".format, floor=0)
     column = {name: [epoch[name] for epoch in history] for name in _CURVES}
     losses = [*column["train_loss"], *column["val_loss"]]
