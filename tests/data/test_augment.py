@@ -213,12 +213,23 @@ def scenes(side: int) -> Pictures:
 
 
 def test_photographs_are_mirrored() -> None:
-    small, large = augment_for(scenes(32)), augment_for(scenes(96))
+    small, large = augment_for(scenes(64)), augment_for(scenes(96))
     assert small.flip
     assert large.flip
     assert small.crop_scale is None
     assert large.crop_scale == (0.35, 1.0)
-    assert not augment_for(scenes(32), flip=False).flip
+    assert not augment_for(scenes(64), flip=False).flip
+
+
+def test_tiny_pictures_may_be_characters_and_are_mirrored_only_when_asked() -> None:
+    assert not augment_for(scenes(48)).flip
+    assert augment_for(scenes(48), flip=True).flip
+
+
+def test_what_cannot_be_told_apart_is_not_mirrored() -> None:
+    rng = np.random.default_rng(0)
+    noise = Pictures.from_arrays(rng.integers(0, 256, (200, 64, 64, 3), np.uint8), [0, 1] * 100, ["a", "b"])
+    assert not augment_for(noise).flip
 
 
 def test_turning_is_about_the_middle_and_counts_in_degrees() -> None:

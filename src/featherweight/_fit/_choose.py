@@ -14,12 +14,23 @@ from featherweight.compress import fold_batch_norm
 from featherweight.cost import measure_latency
 from featherweight.export import load, probe
 from featherweight.networks import load_model, save_model
-from featherweight.search import Budget, Candidate, Rung, Score, nearest, rungs, shortlist, successive_halving
+from featherweight.search import (
+    LEAST_SECONDS,
+    Budget,
+    Candidate,
+    Rung,
+    Score,
+    nearest,
+    rungs,
+    shortlist,
+    successive_halving,
+)
 from featherweight.train import TrainingDivergedError
 
 from ._learner import Learner
 
-PICTURES_WANTED = 1_000  # times the root of how many there are: 28 epochs of 1259, 11 of 8400
+PICTURES_WANTED = 2_000  # times the root of how many there are: 56 epochs of 1259, 22 of 8400
+TELLING_EPOCHS = 1.5  # of training that tell one network from another
 SEARCH_SHARE = 0.35  # of the time for training; the rest is the winner's
 LEAST_TRAINING = 0.5  # seconds, even when the time for the competition is over
 PROBING_SHARE = 0.1  # of the time for training, at most, once a candidate is found
@@ -107,17 +118,18 @@ def contenders(
     *,
     threads: int,
     training_seconds: float,
-) -> tuple[list[Contender], float]:
+) -> tuple[list[Contender], tuple[Rung, ...], float]:
     """Measure the candidates that suit the time there is; return those within the budget first, then the too slow.
 
-    Returns: the contenders, and the seconds that one candidate's file took.
+    Returns: the contenders; the rounds planned for them; and the seconds that one candidate's file took.
     Raises: NothingFitsError: none is within the budget, by its counted cost or by the time measured here.
     """
     if not within:
         raise nothing_fits(over, budget, {})
     rate = training_rate(learner, shortlist(within, multiply_adds=3e6, count=1)[0])
     target = rate * training_seconds * (1 - SEARCH_SHARE) / (PICTURES_WANTED * math.sqrt(learner.training_count))
-    plan = rungs(SEARCH_SHARE * training_seconds, len(within))
+    least = max(LEAST_SECONDS, TELLING_EPOCHS * learner.training_count * target / rate)
+    plan = rungs(SEARCH_SHARE * training_seconds, len(within), least=least)
     wanted = plan[0].competitors if plan else 1
     found: list[Contender] = []
     left = list(within)
@@ -142,7 +154,9 @@ def contenders(
         attempts += 1
         nearly = sorted(found, key=lambda one: one.latency_seconds or 0.0)[:NEARLY_FITTING]
         _measure_again(nearly, learner, budget, threads)
-    return sorted(found, key=lambda one: one.status == "over budget"), export_seconds
+    fit_first = sorted(found, key=lambda one: one.status == "over budget")
+    fitting = sum(one.status != "over budget" for one in found)
+    return fit_first, rungs(SEARCH_SHARE * training_seconds, fitting, least=least), export_seconds
 
 
 def _measure_again(few: Sequence[Contender], learner: Learner, budget: Budget, threads: int) -> None:

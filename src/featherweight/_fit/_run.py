@@ -17,7 +17,7 @@ from featherweight.cost import analyze
 from featherweight.data import DataError, Pictures, digits, open_folder, split_pictures
 from featherweight.networks import network as find
 from featherweight.report import write_report
-from featherweight.search import Candidate, Rung, Score, candidates, int8_file_bytes, rungs
+from featherweight.search import Candidate, Rung, Score, candidates, int8_file_bytes
 from featherweight.train import Recipe
 
 from ._choose import SEARCH_SHARE, Contender, compete, contender_model, contenders
@@ -32,6 +32,7 @@ from ._state import State
 EXPORTS_IN_FINISH = 24  # what folding, exporting, quantizing and proving take, in exports of a candidate for measuring
 USUAL_EXPORT_SECONDS = 0.35  # of a candidate, before one was measured
 FINISH_SECONDS = 3.0  # of measuring latency and writing the report
+LEAST_FINAL_SECONDS = 1.0  # the winner's training, even when reading the pictures took all the time
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,12 @@ class Run:
         self.tell(f"{len(pictures.labels)} pictures in {len(pictures.classes)} classes: {parts}")
         if pictures.quarantine:
             self.tell(f"{len(pictures.quarantine)} files put aside; the report says why")
+        if count := sum(group.across_splits for group in split.duplicates):
+            self.tell(f"pictures that are in two splits, which makes the test too easy: {count}; the report lists them")
+        if count := sum(group.across_classes for group in split.duplicates):
+            self.tell(f"pictures that are in two classes: {count}; the report lists them")
+        if self.settings.data == DIGITS and Path(DIGITS).is_dir():
+            self.tell("these are the built-in digits; for the folder of that name say ./digits")
         return Learner(pictures, split, self.settings.seed, self.settings.flip, self.progress)
 
     def _count(self, learner: Learner) -> tuple[list[Candidate], list[Candidate]]:
@@ -149,13 +156,13 @@ class Run:
     def _contenders(self, learner: Learner, within: Sequence[Candidate], over: Sequence[Candidate]) -> list[Contender]:
         if "contenders" in self.state.facts:
             return [_contender(facts) for facts in self.state.facts["contenders"]]
-        racing, self.state.facts["export_seconds"] = contenders(
+        racing, self.state.facts["plan"], self.state.facts["export_seconds"] = contenders(
             within,
             over,
             learner,
             self.settings.budget,
             threads=self.settings.threads,
-            training_seconds=self._training_seconds(learner),
+            training_seconds=max(self._training_seconds(learner), LEAST_FINAL_SECONDS),
         )
         self._note(racing)
         fitting = sum(one.status != "over budget" for one in racing)
@@ -164,8 +171,6 @@ class Run:
 
     def _compete(self, learner: Learner, racing: Sequence[Contender]) -> Contender:
         fitting = [one for one in racing if one.status != "over budget"]
-        if "plan" not in self.state.facts:
-            self.state.facts["plan"] = rungs(SEARCH_SHARE * self._training_seconds(learner), len(fitting))
         plan = [Rung(*rung) for rung in self.state.facts["plan"]]
         ends = self._training_seconds(learner) * (1 - SEARCH_SHARE)  # what is left then is the winner's
         winner = compete(
@@ -183,9 +188,10 @@ class Run:
 
     def _train(self, learner: Learner, winner: Contender) -> tuple[nn.Module, Stage]:
         resolution = winner.candidate.resolution
-        number = len(winner.stages)
+        number = sum(score is not None for score in winner.scores)
+        del winner.stages[number:]  # an interrupted run may have written this training down already
         if "final_seconds" not in self.state.facts:
-            self.state.facts["final_seconds"] = max(self._training_seconds(learner), 1.0)
+            self.state.facts["final_seconds"] = max(self._training_seconds(learner), LEAST_FINAL_SECONDS)
             self.state.save(self.deadline.elapsed())
         seconds = self.state.facts["final_seconds"]
         self.tell(f"training {winner.candidate.id} for {seconds:.0f} s")

@@ -13,7 +13,7 @@ from ._flip import flip_keeps_class
 from ._pictures import Pictures
 from ._split import Indices
 
-# Below this, grey pictures are taken for characters, not photographs.
+# Up to this, pictures are taken for characters, not photographs.
 CHARACTER_SIDE = 48
 
 # Up to this, pictures are shifted; larger ones are cut, since what they show is at no fixed place or size.
@@ -174,9 +174,10 @@ class Augment:
 def augment_for(pictures: Pictures, indices: Indices | None = None, *, flip: bool | None = None) -> Augment:
     """Choose the augmentation by the kind and size of the pictures.
 
-    Characters (grey, up to 48 pixels) are turned, sheared, scaled and shifted a little, never mirrored. Other pictures
-    are mirrored unless that takes them to another class (see `flip_keeps_class`; then they are turned and sheared
-    instead); up to 64 pixels they are shifted, above that cut, with changing brightness and contrast.
+    Pictures up to 48 pixels may be characters: they are turned, sheared, scaled and shifted a little, in colour also
+    with changing brightness and contrast, and mirrored only when asked for, because a mirrored b is a d, which costs
+    more than mirroring gains where it is right. Larger ones are mirrored unless that takes them to another class (see
+    `flip_keeps_class`; then they are turned and sheared instead); up to 64 pixels they are shifted, above that cut.
 
     Args:
         indices: of the training pictures, to find out from; default all.
@@ -187,8 +188,11 @@ def augment_for(pictures: Pictures, indices: Indices | None = None, *, flip: boo
         >>> augment_for(digits()).flip
         False
     """
-    if pictures.channels == 1 and pictures.native_side <= CHARACTER_SIDE:
-        return Augment(rotate_degrees=10, scale=0.1, shear=0.1, translate=0.12, flip=bool(flip))
+    if pictures.native_side <= CHARACTER_SIDE:
+        light = 0.0 if pictures.channels == 1 else 0.2
+        return Augment(
+            rotate_degrees=10, scale=0.1, shear=0.1, translate=0.12, flip=bool(flip), brightness=light, contrast=light
+        )  # fmt: skip
     mirrored = flip_keeps_class(pictures, indices)
     flip = mirrored if flip is None else flip
     if pictures.native_side > SMALL_SIDE:

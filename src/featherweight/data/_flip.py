@@ -40,6 +40,8 @@ def flip_keeps_class(pictures: Pictures, indices: Indices | None = None, *, most
     ]
     as_is, mirrored = right
     noise = 2 * np.sqrt(0.25 / asked.sum())
+    if as_is < 1 / len(kinds) + noise:
+        return False  # not even as they are can they be told apart by this: nothing is known, nothing is mirrored
     return bool(mirrored >= as_is - max(noise, 0.1 * as_is))
 
 

@@ -11,9 +11,10 @@ from ._candidates import (
     resolutions_for,
     shortlist,
 )
-from ._halving import Rung, Score, Standing, rungs, successive_halving
+from ._halving import LEAST_SECONDS, Rung, Score, Standing, rungs, successive_halving
 
 __all__ = [
+    "LEAST_SECONDS",
     "SMALL_INPUT_UP_TO",
     "Budget",
     "Candidate",

@@ -30,15 +30,16 @@ class Standing(Generic[Item]):
 
 
 KEEP = 3  # a third of each rung goes on
-LEAST_SECONDS = 2.0  # of training that tell one network from another
+LEAST_SECONDS = 2.0
 
 
-def rungs(seconds: float, available: int, *, most: int = 8) -> tuple[Rung, ...]:
-    """Plan the rounds: as many competitors as can be trained for at least two seconds each, every rung equally long.
+def rungs(seconds: float, available: int, *, least: float = LEAST_SECONDS, most: int = 8) -> tuple[Rung, ...]:
+    """Plan the rounds: as many competitors as can be trained long enough to tell, every rung equally long.
 
     Args:
         seconds: for the whole competition.
         available: how many candidates there are.
+        least: seconds of training that tell one network from another.
     Example:
         >>> rungs(20.0, available=9)
         (Rung(competitors=5, seconds=2.0), Rung(competitors=2, seconds=5.0))
@@ -50,7 +51,7 @@ def rungs(seconds: float, available: int, *, most: int = 8) -> tuple[Rung, ...]:
         while counts[-1] > KEEP:
             counts.append(-(-counts[-1] // KEEP))
         each = seconds / len(counts)
-        if each / count >= LEAST_SECONDS:
+        if each / count >= least:
             return tuple(Rung(number, each / number) for number in counts)
     return ()
 
