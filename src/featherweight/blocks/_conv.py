@@ -1,8 +1,9 @@
 """Convolution, batch normalisation and activation: the brick, and the depthwise separable pair of it."""
 
+from collections import OrderedDict
 from collections.abc import Callable
 
-from torch import Tensor, nn
+from torch import nn
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
@@ -28,7 +29,7 @@ def activation(name: str) -> nn.Module:
     return ACTIVATIONS[name]()
 
 
-class ConvNormAct(nn.Module):
+class ConvNormAct(nn.Sequential):
     """Convolution without bias, batch normalisation, activation.
 
     x [N, in, H, W] -> conv [N, out, H/s, W/s] -> batch norm -> activation
@@ -40,6 +41,8 @@ class ConvNormAct(nn.Module):
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]
     Cost per image, multiply-adds (k kernel, H' x W' output): H'*W' * in/groups * out * k*k
     Raises: ValueError: kernel_size is even.
+    Batch normalisation is PyTorch's, with epsilon 1e-5; some releases have 1e-3, which belongs to their weights: see
+    `featherweight.networks.load_weights`.
     Differs from TensorFlow's 'SAME': the padding is symmetric; on an even input with stride 2 TensorFlow pads the
     bottom and right only. The cost is equal.
 
@@ -59,25 +62,22 @@ class ConvNormAct(nn.Module):
         groups: int = 1,
         activation: str | None = "relu",
     ) -> None:
-        super().__init__()
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size must be odd, so that stride 1 keeps the size; got {kernel_size}")
-        self.conv = nn.Conv2d(
-            in_channels, out_channels, kernel_size, stride, padding=kernel_size // 2, groups=groups, bias=False
-        )
-        self.norm = nn.BatchNorm2d(out_channels)
-        self.act = _activation(activation) if activation else None
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
-        y: Tensor = self.norm(self.conv(x))
-        return y if self.act is None else self.act(y)
+        padding = kernel_size // 2
+        layers: dict[str, nn.Module] = {
+            "conv": nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False),
+            "norm": nn.BatchNorm2d(out_channels),
+        }
+        if activation:
+            layers["act"] = _activation(activation)
+        super().__init__(OrderedDict(layers))
 
 
 _activation = activation  # inside ConvNormAct the word is an argument
 
 
-class DepthwiseSeparable(nn.Module):
+class DepthwiseSeparable(nn.Sequential):
     """Filter each channel by itself, then mix the channels: a 3x3 convolution at about a ninth of its cost.
 
     x [N, in, H, W] -> kxk depthwise [N, in, H/s, W/s] -> 1x1 [N, out, H/s, W/s]
@@ -100,13 +100,8 @@ class DepthwiseSeparable(nn.Module):
     def __init__(
         self, in_channels: int, out_channels: int, *, kernel_size: int = 3, stride: int = 1, activation: str = "relu6"
     ) -> None:
-        super().__init__()
-        self.depthwise = ConvNormAct(
+        depthwise = ConvNormAct(
             in_channels, in_channels, kernel_size=kernel_size, stride=stride, groups=in_channels, activation=activation
         )
-        self.pointwise = ConvNormAct(in_channels, out_channels, activation=activation)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
-        y: Tensor = self.pointwise(self.depthwise(x))
-        return y
+        pointwise = ConvNormAct(in_channels, out_channels, activation=activation)
+        super().__init__(OrderedDict(depthwise=depthwise, pointwise=pointwise))
