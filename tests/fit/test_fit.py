@@ -208,6 +208,19 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
         fit("digits", out=tmp_path / "out", tell=interrupt, **QUICK)
 
 
+def test_a_run_interrupted_while_it_exports_goes_on(tmp_path: Path) -> None:
+    def interrupt(line: str) -> None:
+        if line.startswith("exporting"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(FitInterrupted):
+        fit("digits", out=tmp_path / "out", tell=interrupt, **{**QUICK, "time": "30s"})
+    result = fit("digits", out=tmp_path / "out", resume=True, **{**QUICK, "time": "30s"})
+    recipe = json.loads((result.folder / "recipe.json").read_text())
+    seeds = [stage["recipe"]["seed"] for stage in recipe["stages"]]
+    assert len(seeds) == len(set(seeds)), "the last training is not done twice"
+
+
 def test_nothing_fits_names_the_limit_and_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(NothingFitsError, match=r"limit that binds is the size\. Nearest: mobilenet_v1 0.25 @16"):
         fit("digits", out=tmp_path / "out", **{**QUICK, "max_size": "20kB"})

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from featherweight._fit._state import State
+from featherweight._fit import SettingsError
+from featherweight._fit._state import State, check_outside
 
 from .test_settings import parse
 
@@ -20,7 +21,7 @@ def test_an_unfinished_run_is_not_overwritten_and_not_forgotten(tmp_path: Path) 
 
 def test_resume_wants_the_same_question(tmp_path: Path) -> None:
     State(tmp_path, parse(), resume=False, overwrite=False)
-    with pytest.raises(ValueError, match="had other settings: seed: 0 there, 1 now"):
+    with pytest.raises(SettingsError, match="had other settings: seed: 0 there, 1 now"):
         State(tmp_path, parse(seed=1), resume=True, overwrite=False)
 
 
@@ -42,3 +43,17 @@ def test_a_file_is_no_folder(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("")
     with pytest.raises(NotADirectoryError, match="is a file"):
         State(tmp_path / "out", parse(), resume=False, overwrite=False)
+
+
+def test_what_never_began_leaves_nothing_behind(tmp_path: Path) -> None:
+    State(tmp_path / "out", parse(), resume=False, overwrite=False).discard()
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "model.onnx").write_bytes(b"precious")
+    State(tmp_path, parse(), resume=False, overwrite=True).discard()
+    assert [path.name for path in tmp_path.iterdir()] == ["model.onnx"]
+
+
+def test_results_do_not_lie_among_the_pictures(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="would lie among the pictures"):
+        check_outside(tmp_path / "pictures" / "out", str(tmp_path / "pictures"))
+    check_outside(tmp_path / "pictures-out", str(tmp_path / "pictures"))

@@ -75,7 +75,8 @@ def write_models(
     labels = learner.pictures.labels[np.concatenate([learner.indices("val"), learner.indices("test")])]
     metadata = {"preprocessing": shape.to_dict(), "labels": list(learner.pictures.classes)}
 
-    save_model(model, folder / "model.safetensors", {name: json.dumps(value) for name, value in metadata.items()})
+    texts = {name: json.dumps(value) for name, value in metadata.items()} | {"seed": str(learner.seed)}
+    save_model(model, folder / "model.safetensors", texts)
     expected = _logits(model, held_out)
     export_proven(
         fold_batch_norm(model), folder / "model.onnx", [(held_out, labels)], reference=expected, metadata=metadata

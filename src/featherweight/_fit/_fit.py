@@ -1,5 +1,6 @@
 """The main job: from pictures to a small, fast, proven model file."""
 
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from ._metrics import command
 from ._recipe import read_recipe
 from ._run import FitResult, Run
 from ._settings import DIGITS, Settings
-from ._state import State
+from ._state import State, check_outside
 
 NEEDED = (
     ("onnx", "export"),
@@ -73,7 +74,7 @@ def fit(
         NothingFitsError: no network is within the budget.
         DataError: the pictures cannot be used.
         FileExistsError: `out` holds results and `overwrite` is False.
-        SettingsError: an option that cannot be read.
+        SettingsError: an option that cannot be read, or `out` lies among the pictures.
         ParityError: the exported file does not agree with PyTorch.
         FitInterrupted: Ctrl-C; what was done is kept, and `resume=True` goes on with it.
     """
@@ -88,15 +89,22 @@ def fit(
         )  # fmt: skip
     for package, extra in NEEDED:
         require(package, extra=extra)  # now, not after the training
+    check_outside(out, settings.data)
     state = State(out, settings, resume=resume, overwrite=overwrite)
     run = Run(settings, state, tell or (lambda line: None), progress, started)
     try:
         return run.repeat(repeated) if repeated else run.go()
     except KeyboardInterrupt as interrupt:
-        raise FitInterrupted(f"interrupted; to go on: {command(settings)} --out {out} --resume") from interrupt
-    finally:
-        if state.work.exists():
+        state.save(run.deadline.elapsed())
+        repeating = f" --recipe {shlex.quote(str(recipe))}" if recipe else ""
+        again = f"{command(settings)}{repeating} --out {shlex.quote(str(out))} --resume"
+        raise FitInterrupted(f"interrupted; to go on: {again}") from interrupt
+    except Exception:
+        if "contenders" in state.facts:
             state.save(run.deadline.elapsed())
+        else:
+            state.discard()
+        raise
 
 
 class FitInterrupted(KeyboardInterrupt):

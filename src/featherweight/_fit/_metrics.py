@@ -2,6 +2,7 @@
 
 import base64
 import io
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -18,9 +19,10 @@ from ._choose import Contender
 from ._finish import Shipped, Verdict
 from ._learner import Learner, Stage
 from ._machine import describe_machine, package_versions
-from ._settings import Settings
+from ._settings import DIGITS, Settings
 
 MISTAKES_SHOWN = 24
+INT8_LOSS = 0.005  # what the command leaves out, because it is the default
 PARTS = ("train", "val", "test")
 
 
@@ -48,7 +50,7 @@ def metrics(
             "met": verdict.met,
             "chosen": "int8" if verdict.chosen == "int8" else "float",
             "file": chosen.file,
-            "reason": verdict.reason,
+            "reason": verdict.reason + _doubt(chosen, learner.pictures.labels[learner.indices("test")]),
             "rows": list(verdict.rows),
         },
         "data": _data(learner),
@@ -76,20 +78,32 @@ def metrics(
     }
 
 
+def _doubt(chosen: Shipped, truth: np.ndarray) -> str:
+    """Say so where a network has learned nothing, which a budget without an accuracy does not ask for."""
+    most_frequent = np.bincount(truth).max() / len(truth)
+    if chosen.accuracy > most_frequent:
+        return ""
+    return "; it is right no more often than a constant answer would be: more --time or more pictures may help"
+
+
 def command(settings: Settings) -> str:
-    """Return the command line that asks for the same run again."""
+    """Return the command line that asks for the same run again, with what a shell would take apart in quotes."""
     budget = settings.budget
+    unlimited = "none" if settings.data == DIGITS else None  # as "auto" has it
     limits = {
-        "--max-latency": None if budget.latency_seconds is None else f"{budget.latency_seconds * 1e3:g}ms",
-        "--max-size": "none" if budget.size_bytes is None else f"{budget.size_bytes / 1e3:g}kB",
-        "--max-memory": None if budget.memory_bytes is None else f"{budget.memory_bytes / 1e3:g}kB",
-        "--min-accuracy": None if budget.accuracy is None else f"{budget.accuracy * 100:g}%",
-        "--time": f"{settings.seconds:g}s",
+        "--max-latency": unlimited if budget.latency_seconds is None else f"{budget.latency_seconds * 1e3:.12g}ms",
+        "--max-size": "none" if budget.size_bytes is None else f"{budget.size_bytes / 1e3:.12g}kB",
+        "--max-memory": None if budget.memory_bytes is None else f"{budget.memory_bytes / 1e3:.12g}kB",
+        "--min-accuracy": None if budget.accuracy is None else f"{budget.accuracy * 100:.12g}%",
+        "--max-int8-loss": None if settings.int8_loss == INT8_LOSS else f"{settings.int8_loss * 100:.12g}%",
+        "--time": f"{settings.seconds:.12g}s",
         "--networks": None if settings.networks == ("*",) else ",".join(settings.networks),
         "--seed": str(settings.seed),
+        "--threads": None if settings.threads == 1 else str(settings.threads),
     }
-    words = [settings.data, *(f"{option} {given}" for option, given in limits.items() if given is not None)]
-    return " ".join(["featherweight fit", *words])
+    flip = [] if settings.flip is None else ["--flip" if settings.flip else "--no-flip"]
+    words = [word for option, given in limits.items() if given is not None for word in (option, given)]
+    return shlex.join(["featherweight", "fit", settings.data, *words, *flip])
 
 
 def _data(learner: Learner) -> dict[str, Any]:

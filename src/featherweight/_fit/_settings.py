@@ -65,8 +65,12 @@ class Settings:
         """
         if threads < 1:
             raise SettingsError(f"threads must be 1 or more; got {threads}")
+        if seed < 0:
+            raise SettingsError(f"seed must be 0 or more; got {seed}")
         names = [networks] if isinstance(networks, str) else list(networks)
         patterns = tuple(part.strip() for name in names for part in name.split(",") if part.strip())
+        if not patterns:
+            raise SettingsError(f"networks names none; got {networks!r}")
         try:
             chosen(patterns)
             return cls(

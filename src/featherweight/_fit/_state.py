@@ -7,7 +7,7 @@ from typing import Any
 
 from featherweight._files import write_atomically
 
-from ._settings import Settings
+from ._settings import DIGITS, Settings, SettingsError
 
 OUTPUTS = (
     "model.safetensors",
@@ -32,7 +32,7 @@ class State:
         FileExistsError: there are results and neither `overwrite` nor `resume` was asked for, or an unfinished run
             and neither was asked for.
         FileNotFoundError: `resume`, but there is no unfinished run.
-        ValueError: `resume` with other settings than the run there had; the message names them.
+        SettingsError: `resume` with other settings than the run there had; the message names them.
         NotADirectoryError: `folder` is a file.
     """
 
@@ -64,7 +64,7 @@ class State:
         self.facts = json.loads((self.work / "state.json").read_text())
         other = self.settings.differences(self.facts["settings"])
         if other:
-            raise ValueError(f"the unfinished run in {self.folder} had other settings: {'; '.join(other)}")
+            raise SettingsError(f"the unfinished run in {self.folder} had other settings: {'; '.join(other)}")
 
     def save(self, elapsed_seconds: float) -> None:
         """Write the facts down, with the time used so far."""
@@ -74,3 +74,21 @@ class State:
     def finish(self) -> None:
         """Remove what only an unfinished run needs."""
         shutil.rmtree(self.work)
+
+    def discard(self) -> None:
+        """Remove the traces of a run that had not begun to train: there is nothing to go on with."""
+        shutil.rmtree(self.work)
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+
+def check_outside(out: str | Path, data: str) -> None:
+    """Refuse to write results among the pictures, where their folder would be taken for a class.
+
+    Raises: SettingsError: `out` is the folder of the pictures, or lies in it.
+    """
+    if data != DIGITS and Path(out).resolve().is_relative_to(Path(data).resolve()):
+        raise SettingsError(
+            f"the results would lie among the pictures, as a class of their own: {out} is in {data}; "
+            "choose a folder elsewhere with --out"
+        )
