@@ -54,6 +54,19 @@ def test_class_folders(tmp_path: Path) -> None:
     assert len(set(pictures.fingerprints)) == 7
 
 
+def test_training_and_testing_are_splits_too(tmp_path: Path) -> None:
+    for part in ("Training", "Testing"):
+        fill(tmp_path / part, count=1)
+    assert open_folder(tmp_path).classes == ("cat", "dog")
+
+
+def test_splits_beside_other_folders_are_not_taken_for_classes(tmp_path: Path) -> None:
+    for part in ("train", "test", "unlabelled"):
+        fill(tmp_path / part, count=1)
+    with pytest.raises(DataError, match="test, train with classes inside stand beside unlabelled"):
+        open_folder(tmp_path)
+
+
 @pytest.mark.parametrize("val", ["val", "valid", "validation", "Val"])
 def test_split_folders(tmp_path: Path, val: str) -> None:
     for part, seed in (("train", 0), (val, 100), ("test", 200)):

@@ -30,7 +30,8 @@ def open_folder(
     reason, and the rest is used. Hidden files are passed over. Nothing in the folder is changed.
 
     Args:
-        path: the folder. Classes are its subfolders, sorted by name; `valid` and `validation` mean `val`.
+        path: the folder. Classes are its subfolders, sorted by name; `valid` and `validation` mean `val`,
+            `training` and `testing` mean `train` and `test`.
         max_bad: largest share of files on the quarantine list, in 0..1.
         max_pixels: width x height of the largest picture that is decoded.
         max_bytes: size of the largest file that is read.

@@ -1,14 +1,16 @@
 """Which files of a folder belong to which class and split. Links are looked at, never trusted."""
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ._decode import shown
 from ._pictures import DataError, Quarantined
 
-SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SPLITS = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
 
 # Left lying about by desktops and archivers; these and names that start with a dot are passed over without a word.
 HIDDEN = {"thumbs.db", "ehthumbs.db", "desktop.ini", "__macosx"}
@@ -59,18 +61,28 @@ def walk(folder: Path) -> Walk:
 
 
 def _names_splits(folders: list[Path]) -> bool:
-    """Whether these are train, val and test with classes inside. Classes may have such names, but hold files."""
-    names = {path.name.lower() for path in folders}
-    trains = [path for path in folders if path.name.lower() == "train"]
-    return names <= SPLITS.keys() and bool(trains) and any(p.is_dir() and not p.is_symlink() for p in _readable(trains))
+    """Whether these are train, val and test with classes inside. Classes may have such names, but hold files.
+
+    Raises: DataError: train and val or test with classes inside stand beside other folders: one or the other is meant.
+    """
+    splits = [path for path in folders if path.name.lower() in SPLITS]
+    divided = {SPLITS[path.name.lower()] for path in splits if _holds_folders(path)}
+    if "train" not in divided:
+        return False
+    others = [shown(path.name) for path in folders if path not in splits]
+    if others and len(divided) > 1:
+        raise DataError(
+            f"{shown(folders[0].parent)}: {', '.join(shown(path.name) for path in splits)} with classes inside stand "
+            f"beside {', '.join(others)}: wanted class/* or train|val|test/class/*; move the others elsewhere"
+        )
+    return not others
 
 
-def _readable(folders: list[Path]) -> Iterator[Path]:
-    for folder in folders:
-        try:
-            yield from _children(folder)
-        except OSError:  # reported when it is walked
-            continue
+def _holds_folders(folder: Path) -> bool:
+    try:
+        return any(path.is_dir() and not path.is_symlink() for path in _children(folder))
+    except OSError:  # reported when it is walked
+        return False
 
 
 def _children(folder: Path) -> list[Path]:
