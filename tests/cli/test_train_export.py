@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from featherweight.cli.export import read_trained
 from featherweight.export import load
 from featherweight.networks import load_model
 
@@ -110,3 +111,27 @@ def test_an_interruption_says_how_to_go_on(featherweight, folder, tmp_path, monk
     assert (answer.code, answer.out) == (130, "")
     assert "interrupted after 7 steps; the same command with --resume goes on" in answer.err
     assert "--resume goes on with it" in featherweight("train", folder, *TRAIN, "--out", tmp_path).err
+
+
+def test_the_test_pictures_are_those_of_the_training(featherweight, folder, tmp_path) -> None:
+    trained = featherweight("train", folder, *TRAIN, "--seed", 3, "--out", tmp_path, "--json").json
+    assert read_trained(Path(trained["file"])).seed == 3
+
+
+def test_results_among_the_pictures_are_refused(featherweight, folder) -> None:
+    answer = featherweight("train", folder, *TRAIN, "--out", folder / "out")
+    assert (answer.code, (folder / "out").exists()) == (2, False)
+    assert "would lie among the pictures" in answer.err
+
+
+def test_a_checkpoint_of_another_run_is_one_clear_line(featherweight, folder, tmp_path, monkeypatch) -> None:
+    def killed(*_, **__) -> None:
+        raise OSError("no space left on the device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("featherweight.networks.save_model", killed)
+        assert featherweight("train", folder, *TRAIN, "--out", tmp_path).code == 1
+    for other, message in ((("--epochs", 2), "epochs was 1, now 2"), (("-o", "width=0.5"), "of another network")):
+        answer = featherweight("train", folder, *TRAIN, *other, "--out", tmp_path, "--resume")
+        assert answer.code == 1
+        assert message in answer.err

@@ -19,10 +19,14 @@ def print_json(result: Mapping[str, object]) -> None:
 
 
 def print_table(*renderables: object) -> None:
-    """Print rich tables and text; into a file or a pipe, as wide as they need, not as the terminal is."""
+    """Print rich tables and text; into a file or a pipe, as wide as they need, not as the terminal is.
+
+    Brackets are no markup: a folder may be called `[old]`.
+    """
     from rich.console import Console
 
-    console = Console() if sys.stdout.isatty() else Console(width=200)
+    width = None if sys.stdout.isatty() else 200
+    console = Console(width=width, markup=False, emoji=False)
     console.print(*renderables, sep="\n", highlight=False)
 
 

@@ -27,6 +27,7 @@ class Trained(NamedTuple):
     model: "nn.Module"
     labels: list[str]
     preprocessing: "Preprocessing"
+    seed: int  # of the split, so that no picture it was trained on is taken for a test
 
 
 class Inputs(NamedTuple):
@@ -47,7 +48,9 @@ def export(
     data: Annotated[
         str | None, typer.Option(help="The pictures it was trained on: proves on its test pictures, calibrates int8.")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split of --data, as when it was trained.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Of the split of --data. Default: as when it was trained.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Write a trained network as ONNX, and prove that the file gives the same answers.
@@ -66,7 +69,7 @@ def export(
     with messages_to_stderr():
         with usage():
             trained = read_trained(model)
-        inputs = _pictures(trained, data, seed) if data else _random(trained)
+        inputs = _pictures(trained, data, trained.seed if seed is None else seed) if data else _random(trained)
         rows = _export(trained, inputs, out or model.with_name("model.onnx"), int8=int8)
     result = {"source": str(model), "proven_on": f"{len(inputs.proof)} {'test pictures' if data else 'random inputs'}"}
     if not data:
@@ -94,11 +97,12 @@ def read_trained(path: Path) -> Trained:
     if missing := {"labels", "preprocessing"} - metadata.keys():
         raise ValueError(f"{path} was saved without {' and '.join(sorted(missing))}; featherweight train writes them")
     preprocessing = Preprocessing.from_dict(json.loads(metadata["preprocessing"]))
-    return Trained(model, json.loads(metadata["labels"]), preprocessing)
+    return Trained(model, json.loads(metadata["labels"]), preprocessing, int(metadata.get("seed", 0)))
 
 
 def _pictures(trained: Trained, data: str, seed: int) -> Inputs:
     """Prepare test pictures for the proof and training pictures for the calibration. Raises: UsageError."""
+    import numpy as np
     import torch
 
     from featherweight._fit._run import read_pictures
@@ -117,7 +121,8 @@ def _pictures(trained: Trained, data: str, seed: int) -> Inputs:
         chosen = images[torch.from_numpy(indices)].permute(0, 2, 3, 1).numpy()
         return trained.preprocessing.normalize(chosen)
 
-    return Inputs(prepared(split.test), pictures.labels[split.test], prepared(split.train[:CALIBRATION_PICTURES]))
+    of_all_classes = np.random.default_rng(seed).permutation(split.train)[:CALIBRATION_PICTURES]
+    return Inputs(prepared(split.test), pictures.labels[split.test], prepared(of_all_classes))
 
 
 def _random(trained: Trained) -> Inputs:

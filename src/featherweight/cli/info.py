@@ -117,7 +117,7 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for name, extra in found["extras"].items():
         missing = [package for package, number in extra["packages"].items() if number is None]
         state = f"missing {', '.join(missing)}: {extra['install']}" if missing else "installed"
-        yield f"extra {name}", state.replace("[", r"\[")
+        yield f"extra {name}", state
     processor = found["processor"]
     memory = format_bytes(processor["memory_bytes"]) if processor["memory_bytes"] else "unknown"
     yield "processor", f"{processor['name']}; {processor['available']} available to this process; memory {memory}"

@@ -52,9 +52,12 @@ def train(
       featherweight train pictures/ -n mobilenet_v3_small --resolution 96 --time 10min
       featherweight export featherweight-train/model.safetensors --int8 --data pictures/
     """
+    from featherweight._fit._state import check_outside
+
     with usage():
         options = parse_network_options(network, option)
         seconds = _seconds(time)
+        check_outside(out, data)
     _check_folder(out, resume=resume, overwrite=overwrite)
     with messages_to_stderr():
         learner = _learner(data, seed)
@@ -75,7 +78,10 @@ def train(
 def _seconds(time: str | None) -> float | None:
     from featherweight._units import parse_seconds
 
-    return parse_seconds(time) if time else None
+    seconds = parse_seconds(time) if time else None
+    if seconds == 0:
+        raise ValueError("the training needs some time; got 0 s")
+    return seconds
 
 
 def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
@@ -152,6 +158,7 @@ def _train(
     metadata = {
         "labels": json.dumps(list(learner.pictures.classes)),
         "preprocessing": json.dumps(learner.preprocessing(side).to_dict()),
+        "seed": str(learner.seed),
     }
     path = save_model(model, out / MODEL, metadata)
     write_atomically(out / HISTORY, json.dumps(history.to_dict(), indent=1) + "\n")

@@ -1,13 +1,16 @@
 """Checkpoints: written whole or not at all, read without unpickling anything but tensors and plain values."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.plugins import CheckpointIO
+from torch import Tensor
 
 from featherweight._files import atomic_path
 
+from ._errors import CheckpointError
 from ._recipe import Recipe
 
 
@@ -37,17 +40,21 @@ def remove_leftovers(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def check_same_run(path: Path, recipe: Recipe, steps_per_epoch: int) -> None:
+def check_same_run(path: Path, recipe: Recipe, steps_per_epoch: int, weights: Mapping[str, Tensor]) -> None:
     """Refuse a checkpoint that this run cannot go on from.
 
-    Raises: ValueError: it is not one of ours, or of another recipe or another number of pictures; the message says
-        what differs.
+    Raises: CheckpointError: it is not one of ours, or of another recipe, another number of pictures or another network;
+        the message says what differs.
     """
-    state = torch.load(path, map_location="cpu", weights_only=True).get("featherweight")
+    checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    state = checkpoint.get("featherweight")
     if state is None:
-        raise ValueError(f"cannot go on from {path}: it is not a checkpoint of featherweight's training")
+        raise CheckpointError(f"cannot go on from {path}: it is not a checkpoint of featherweight's training")
     kept = {**Recipe.from_dict(state["recipe"]).to_dict(), "steps per epoch": state["steps_per_epoch"]}
     wanted = {**recipe.to_dict(), "steps per epoch": steps_per_epoch}
     other = [f"{name} was {kept[name]!r}, now {wanted[name]!r}" for name in wanted if kept[name] != wanted[name]]
     if other:
-        raise ValueError(f"cannot go on from {path}, it is of another run: {'; '.join(other)}")
+        raise CheckpointError(f"cannot go on from {path}, it is of another run: {'; '.join(other)}")
+    theirs = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
+    if theirs != {name: tensor.shape for name, tensor in weights.items()}:
+        raise CheckpointError(f"cannot go on from {path}, it is of another network")

@@ -3,6 +3,10 @@
 from pathlib import Path
 
 
+class CheckpointError(ValueError):
+    """A checkpoint that this run cannot go on from; the message says why."""
+
+
 class TrainingDivergedError(ArithmeticError):
     """The loss or the weights are no longer finite.
 

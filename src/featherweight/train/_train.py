@@ -62,7 +62,8 @@ def train(
         TrainingDivergedError: the loss or the weights are no longer finite; the last good checkpoint is kept.
         TrainingInterrupted: Ctrl-C, a KeyboardInterrupt; it has the step and the checkpoint, and says how to go on.
         MissingExtraError: Lightning is not installed.
-        ValueError: nothing ends the run, or the checkpoint is of another run.
+        CheckpointError: the checkpoint is of another run.
+        ValueError: nothing ends the run.
 
     Example:
         >>> import torch
@@ -134,7 +135,7 @@ def _fit(run: "Run", batches: Batches, resume: bool) -> None:
     if path is not None:
         remove_leftovers(path)
         if going_on:
-            check_same_run(path, run.recipe, len(batches))
+            check_same_run(path, run.recipe, len(batches), run.state_dict())
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,
