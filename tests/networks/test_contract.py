@@ -206,6 +206,23 @@ def test_wrong_option_is_answered_with_the_right_ones(entry) -> None:
 
 
 @pytest.mark.parametrize("entry", list(networks()), ids=lambda entry: entry.name)
+@pytest.mark.parametrize(
+    ("option", "value", "wanted"),
+    [
+        ("num_classes", -1, "must be a whole number, 0 or more; got -1"),
+        ("in_channels", 0, "must be a whole number, 1 or more; got 0"),
+        ("dropout", 1.5, r"must be a share in \[0, 1\); got 1.5"),
+        ("width", -0.5, "must be a number above 0; got -0.5"),
+        ("width", "half", "must be a number above 0; got 'half'"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused(entry, option: str, value: object, wanted: str) -> None:
+    if option in entry.options:
+        with pytest.raises(ValueError, match=f"{option} of {entry.name} {wanted}"):
+            create(entry.name, **{option: value})
+
+
+@pytest.mark.parametrize("entry", list(networks()), ids=lambda entry: entry.name)
 def test_every_network_has_the_common_options_and_a_text(entry) -> None:
     assert {"num_classes", "in_channels", "dropout", "small_input"} <= set(entry.options)
     assert entry.build.__doc__

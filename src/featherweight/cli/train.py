@@ -67,6 +67,9 @@ def train(
             model = learner.build(network, options)
         note(f"{network} with {', '.join(f'{name}={value}' for name, value in options.items())} at {side} px")
         recipe = replace(learner.recipe(0), epochs=epochs or (None if seconds else EPOCHS))
+        out.mkdir(parents=True, exist_ok=True)
+        if not resume:
+            (out / CHECKPOINT).unlink(missing_ok=True)
         result = _train(learner, model, recipe, side=side, seconds=seconds, out=out, resume=resume)
     result = {"network": network, "options": options, "resolution": side, **result}
     if as_json:
@@ -92,9 +95,6 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
         for name, way in ((CHECKPOINT, "--resume goes on with it, "), (MODEL, "")):
             if (out / name).exists():
                 raise UsageError(f"{out / name} is there already: {way}--overwrite replaces it, --out chooses a folder")
-    out.mkdir(parents=True, exist_ok=True)
-    if not resume:
-        (out / CHECKPOINT).unlink(missing_ok=True)
 
 
 def _learner(data: str, seed: int) -> "Learner":

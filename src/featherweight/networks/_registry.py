@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from numbers import Integral, Real
 from typing import TypeVar
 
 from torch import nn
@@ -156,6 +157,22 @@ def networks() -> Iterator[Network]:
         yield _NETWORKS[name]
 
 
+_LEAST = {"num_classes": 0, "in_channels": 1, "head_channels": 1}
+
+
+def _check_values(name: str, options: Mapping[str, object]) -> None:
+    """Refuse what rounding and PyTorch would let pass. Raises: ValueError."""
+    width, dropout = options.get("width", 1.0), options.get("dropout", 0.0)
+    if not isinstance(width, Real) or not 0 < float(width) < float("inf"):
+        raise ValueError(f"the width of {name} must be a number above 0; got {width!r}")
+    if not isinstance(dropout, Real) or not 0 <= float(dropout) < 1:
+        raise ValueError(f"the dropout of {name} must be a share in [0, 1); got {dropout!r}")
+    for option, least in _LEAST.items():
+        count = options.get(option)
+        if option in options and count is not None and (not isinstance(count, Integral) or count < least):
+            raise ValueError(f"{option} of {name} must be a whole number, {least} or more; got {count!r}")
+
+
 def create(
     name: str, *, features_only: bool = False, out_indices: Sequence[int] | None = None, **options: object
 ) -> nn.Module:
@@ -168,7 +185,7 @@ def create(
         options: the network's own (`width=0.5`) and those that all have: `num_classes`, `in_channels`, `dropout`,
             `small_input`.
     Raises:
-        ValueError: unknown name, or an option's value that the network does not have.
+        ValueError: unknown name, or an option's value that the network cannot have.
         TypeError: unknown option; the message lists those that the network takes.
 
     Example:
@@ -183,6 +200,7 @@ def create(
     """
     entry = network(name)
     entry.check_options(options)
+    _check_values(name, options)
     model = entry.build(**options)
     model.name, model.options = name, dict(options)  # type: ignore[assignment]
     if features_only:
