@@ -217,7 +217,7 @@ def test_photographs_are_mirrored() -> None:
     assert small.flip
     assert large.flip
     assert small.crop_scale is None
-    assert large.crop_scale == (0.35, 1.0)
+    assert large.crop_scale == (0.5, 1.0)
     assert not augment_for(scenes(64), flip=False).flip
 
 

@@ -29,7 +29,8 @@ from featherweight.train import TrainingDivergedError
 
 from ._learner import Learner
 
-PICTURES_WANTED = 2_000  # times the root of how many there are: 56 epochs of 1259, 22 of 8400
+PICTURES_WANTED = 2_000  # times the root of how many there are: 56 epochs of 1259, 22 of 8400,
+EPOCHS_WANTED = 60  # but no more than these
 TELLING_EPOCHS = 1.5  # of training that tell one network from another
 SEARCH_SHARE = 0.35  # of the time for training; the rest is the winner's
 LEAST_TRAINING = 0.5  # seconds, even when the time for the competition is over
@@ -70,7 +71,7 @@ def nothing_fits(over: Sequence[Candidate], budget: Budget, latencies: dict[str,
 def training_rate(learner: Learner, candidate: Candidate) -> float:
     """Measure how many multiply-adds of forward passes this machine trains per second (each with its backward pass)."""
     model = learner.build(candidate.network, candidate.options).train().to(memory_format=torch.channels_last)
-    recipe = learner.recipe(0)
+    recipe = learner.recipe(model, 0)
     taken: list[float] = []
     pictures = 0
     for number, (x, y) in enumerate(learner.batches(candidate.resolution, "train", recipe)):
@@ -127,17 +128,19 @@ def contenders(
     if not within:
         raise nothing_fits(over, budget, {})
     rate = training_rate(learner, shortlist(within, multiply_adds=3e6, count=1)[0])
-    target = rate * training_seconds * (1 - SEARCH_SHARE) / (PICTURES_WANTED * math.sqrt(learner.training_count))
-    least = max(LEAST_SECONDS, TELLING_EPOCHS * learner.training_count * target / rate)
+    count = learner.training_count
+    wanted = min(PICTURES_WANTED * math.sqrt(count), EPOCHS_WANTED * count)
+    target = rate * training_seconds * (1 - SEARCH_SHARE) / wanted
+    least = max(LEAST_SECONDS, TELLING_EPOCHS * count * target / rate)
     plan = rungs(SEARCH_SHARE * training_seconds, len(within), least=least)
-    wanted = plan[0].competitors if plan else 1
+    racing = plan[0].competitors if plan else 1
     found: list[Contender] = []
     left = list(within)
     fitting = 0
     export_seconds = 0.0
     end = time.monotonic() + PROBING_SHARE * training_seconds
-    while left and fitting < wanted and not (fitting and time.monotonic() > end):
-        few = shortlist(left, multiply_adds=target, count=wanted - fitting)
+    while left and fitting < racing and not (fitting and time.monotonic() > end):
+        few = shortlist(left, multiply_adds=target, count=racing - fitting)
         left = [one for one in left if one not in few]
         latencies, export_seconds = measure(few, learner, threads)
         for one in few:
@@ -229,7 +232,7 @@ def _train(contender: Contender, rung: int, seconds: float, learner: Learner, wo
     resolution = contender.candidate.resolution
     model = contender_model(contender, learner, work)
     try:
-        stage = learner.stage(model, resolution, learner.recipe(rung), seconds=seconds)
+        stage = learner.stage(model, resolution, learner.recipe(model, rung), seconds=seconds)
     except TrainingDivergedError:
         return None
     save_model(model, weights_file(work, contender))

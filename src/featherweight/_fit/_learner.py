@@ -83,13 +83,18 @@ class Learner:
         """How many pictures are trained on."""
         return len(self.split.train)
 
-    def recipe(self, stage: int) -> Recipe:
-        """Return how a network is trained; `stage` counts its trainings, each with its own order and variations."""
+    def recipe(self, model: nn.Module, stage: int) -> Recipe:
+        """Return how a network is trained; `stage` counts its trainings, each with its own order and variations.
+
+        A network without batch norm (SqueezeNet) diverges within a few steps at the others' learning rate.
+        """
+        normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
         batch_size = max(8, min(64, self.training_count // 16))
         return Recipe(
             epochs=None,
             batch_size=batch_size,
-            learning_rate=0.1 * (batch_size / 32) ** 0.5,
+            learning_rate=(0.1 if normed else 0.02) * (batch_size / 32) ** 0.5,
+            clip_gradient_norm=None if normed else 1.0,
             augment=self.augment,
             seed=self.seed * 1_009 + stage,
         )

@@ -200,7 +200,7 @@ class Run:
         stage = learner.stage(
             model,
             resolution,
-            learner.recipe(number),
+            learner.recipe(model, number),
             seconds=seconds,
             checkpoint=checkpoint,
             resume=checkpoint.exists(),

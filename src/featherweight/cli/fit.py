@@ -1,5 +1,6 @@
 """`featherweight fit`: from pictures to a small, fast, proven model file."""
 
+import shlex
 import sys
 import time
 from collections.abc import Callable
@@ -123,5 +124,5 @@ def _print(result: "FitResult") -> None:
         table,
         verdict["reason"],
         f"Report: {result.folder / 'report.html'}",
-        f"Use it: featherweight predict {result.file} PICTURE...",
+        f"Use it: featherweight predict {shlex.quote(str(result.file))} PICTURE...",
     )

@@ -66,7 +66,7 @@ def train(
         with usage():
             model = learner.build(network, options)
         note(f"{network} with {', '.join(f'{name}={value}' for name, value in options.items())} at {side} px")
-        recipe = replace(learner.recipe(0), epochs=epochs or (None if seconds else EPOCHS))
+        recipe = replace(learner.recipe(model, 0), epochs=epochs or (None if seconds else EPOCHS))
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
             (out / CHECKPOINT).unlink(missing_ok=True)

@@ -196,7 +196,7 @@ def augment_for(pictures: Pictures, indices: Indices | None = None, *, flip: boo
     mirrored = flip_keeps_class(pictures, indices)
     flip = mirrored if flip is None else flip
     if pictures.native_side > SMALL_SIDE:
-        return Augment(crop_scale=(0.35 if mirrored else 0.6, 1.0), flip=flip, brightness=0.3, contrast=0.3)
+        return Augment(crop_scale=(0.5 if mirrored else 0.6, 1.0), flip=flip, brightness=0.3, contrast=0.3)
     if mirrored:
         return Augment(scale=0.1, translate=0.12, flip=flip, padding="reflection", brightness=0.2, contrast=0.2)
     return Augment(rotate_degrees=10, scale=0.1, shear=0.1, translate=0.12, flip=flip, brightness=0.2, contrast=0.2)

@@ -58,14 +58,16 @@ class Candidate:
 def resolutions_for(native_side: int) -> tuple[int, ...]:
     """Return the input sides worth trying for pictures of this (short) side, in pixels.
 
-    Up to a quarter above the pictures' own side, since more pixels than that hold nothing new; at least 16, 24 and 32,
-    because below that a network has nothing to reduce.
+    From half of the pictures' own side, below which what they show is lost (96 pixels show most things), up to a
+    quarter above it, since more pixels than that hold nothing new; never below 16, where a network has nothing to
+    reduce.
 
     Example:
-        >>> resolutions_for(8), resolutions_for(40)
-        ((16, 24, 32), (16, 24, 32, 48))
+        >>> resolutions_for(8), resolutions_for(40), resolutions_for(500)
+        ((16, 24, 32), (24, 32, 48), (96, 128, 160, 192, 224))
     """
-    return tuple(side for side in RESOLUTIONS if side <= max(32, 1.25 * native_side))
+    least, most = min(native_side / 2, 96), max(32, 1.25 * native_side)
+    return tuple(side for side in RESOLUTIONS if least <= side <= most)
 
 
 def int8_file_bytes(model: nn.Module) -> int:
