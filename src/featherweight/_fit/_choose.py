@@ -36,6 +36,8 @@ SEARCH_SHARE = 0.35  # of the time for training; the rest is the winner's
 LEAST_TRAINING = 0.5  # seconds, even when the time for the competition is over
 PROBING_SHARE = 0.1  # of the time for training, at most, once a candidate is found
 MEASURED_AGAIN, NEARLY_FITTING = 3, 4  # how often, how many, when all were too slow
+INT8_GAIN = 1.25  # how many times faster an int8 file may be than the float one that is measured here
+BURST = 10  # pictures in a turn of measuring
 PROBE_SECONDS = 0.15  # of measuring for each candidate, besides its export
 
 
@@ -52,6 +54,11 @@ class Contender:
     stages: list[dict[str, Any]] = field(default_factory=list)
     scores: list[Score | None] = field(default_factory=list)
     status: str = "not tried"
+
+    def within(self, budget: Budget, gain: float = 1.0) -> bool:
+        """Tell whether the candidate keeps the budget, if its file is this many times faster than it was measured."""
+        seconds = None if self.latency_seconds is None else self.latency_seconds / gain
+        return not self.candidate.excess(budget, seconds)
 
 
 def nothing_fits(over: Sequence[Candidate], budget: Budget, latencies: dict[str, float]) -> NothingFitsError:
@@ -97,7 +104,11 @@ class Probed(NamedTuple):
 
 
 def measure(candidates: Sequence[Candidate], learner: Learner, threads: int) -> Probed:
-    """Measure the median time of one picture for each candidate, all in one interleaved run on `threads` threads."""
+    """Measure the median time of one picture for each candidate, all in one interleaved run on `threads` threads.
+
+    Each has its turn for several pictures, as it will have the machine when it is used: with one picture a turn, each
+    would find its weights gone from the caches.
+    """
     begin = time.monotonic()
     runs: dict[str, Callable[[], object]] = {}
     for one in candidates:
@@ -105,10 +116,10 @@ def measure(candidates: Sequence[Candidate], learner: Learner, threads: int) -> 
         shape = (int(one.options["in_channels"]), one.resolution, one.resolution)  # type: ignore[call-overload]
         runner = load(probe(model, shape), threads=threads)
         x = torch.zeros(1, *shape).numpy()
-        runs[one.id] = lambda runner=runner, x=x: runner(x)  # type: ignore[misc]
+        runs[one.id] = lambda runner=runner, x=x: [runner(x) for _ in range(BURST)]  # type: ignore[misc]
     export_seconds = (time.monotonic() - begin) / len(candidates)
     found = measure_latency(runs, max_seconds=PROBE_SECONDS * len(candidates))
-    return Probed({name: latency.median_seconds for name, latency in found.items()}, export_seconds)
+    return Probed({name: latency.median_seconds / BURST for name, latency in found.items()}, export_seconds)
 
 
 def contenders(
@@ -151,6 +162,10 @@ def contenders(
                 target = min(target, one.multiply_adds / 2)  # look among smaller ones
     attempts = 0
     while all(one.status == "over budget" for one in found):
+        nearest_one = min(found, key=lambda one: one.latency_seconds or math.inf)
+        if attempts == MEASURED_AGAIN and nearest_one.within(budget, INT8_GAIN):
+            nearest_one.status = "not tried"  # its file may yet keep the limit: it is measured again when it is made
+            break
         if attempts == MEASURED_AGAIN:
             measured = {one.candidate.id: one.latency_seconds or 0.0 for one in found}
             raise nothing_fits([one.candidate for one in found], budget, measured)
@@ -167,7 +182,7 @@ def _measure_again(few: Sequence[Contender], learner: Learner, budget: Budget, t
     latencies, _ = measure([one.candidate for one in few], learner, threads)
     for one in few:
         one.latency_seconds = min(one.latency_seconds or math.inf, latencies[one.candidate.id])
-        if not one.candidate.excess(budget, one.latency_seconds):
+        if one.within(budget):
             one.status = "not tried"
 
 
