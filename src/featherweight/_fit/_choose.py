@@ -145,45 +145,66 @@ def contenders(
     least = max(LEAST_SECONDS, TELLING_EPOCHS * count * target / rate)
     plan = rungs(SEARCH_SHARE * training_seconds, len(within), least=least)
     racing = plan[0].competitors if plan else 1
-    found: list[Contender] = []
-    left = list(within)
-    fitting = 0
-    export_seconds = 0.0
-    end = time.monotonic() + PROBING_SHARE * training_seconds
-    while left and fitting < racing and not (fitting and time.monotonic() > end):
-        few = shortlist(left, multiply_adds=target, count=racing - fitting)
-        left = [one for one in left if one not in few]
-        latencies, export_seconds = measure(few, learner, threads)
+    measured = Field(learner, budget, threads, list(within))
+    measured.probe(target, racing, until=time.monotonic() + PROBING_SHARE * training_seconds)
+    for _ in range(MEASURED_AGAIN):
+        if not measured.fitting:
+            measured.probe_again()
+    if not measured.fitting:
+        measured.probe(target, 1, until=math.inf)
+    if not measured.fitting:
+        fastest = min(measured.found, key=lambda one: one.latency_seconds or math.inf)
+        if not fastest.within(budget, INT8_GAIN):
+            raise nothing_fits([one.candidate for one in measured.found], budget, measured.latencies())
+        fastest.status = "not tried"  # its file may yet keep the limit: it is measured again when it is made
+    fit_first = sorted(measured.found, key=lambda one: one.status == "over budget")
+    return (
+        fit_first,
+        rungs(SEARCH_SHARE * training_seconds, len(measured.fitting), least=least),
+        measured.export_seconds,
+    )
+
+
+@dataclass
+class Field:
+    """The candidates that were measured, and those that were not yet."""
+
+    learner: Learner
+    budget: Budget
+    threads: int
+    left: list[Candidate]
+    found: list[Contender] = field(default_factory=list)
+    export_seconds: float = 0.0
+
+    @property
+    def fitting(self) -> list[Contender]:
+        """Those within the budget."""
+        return [one for one in self.found if one.status != "over budget"]
+
+    def latencies(self) -> dict[str, float]:
+        """What was measured, by candidate."""
+        return {one.candidate.id: one.latency_seconds or 0.0 for one in self.found}
+
+    def probe(self, target: float, wanted: int, until: float) -> None:
+        """Measure candidates near `target` multiply-adds until enough are within the budget, or the time is up."""
+        while self.left and len(self.fitting) < wanted and time.monotonic() < until:
+            few = shortlist(self.left, multiply_adds=target, count=wanted - len(self.fitting))
+            self.left = [one for one in self.left if one not in few]
+            latencies, self.export_seconds = measure(few, self.learner, self.threads)
+            for one in few:
+                slow = bool(one.excess(self.budget, latencies[one.id]))
+                self.found.append(Contender(one, latencies[one.id], status="over budget" if slow else "not tried"))
+                if slow:
+                    target = min(target, one.multiply_adds / 2)  # look among smaller ones
+
+    def probe_again(self) -> None:
+        """Give those that were a little too slow another chance: the machine may have been busy with something else."""
+        few = sorted(self.found, key=lambda one: one.latency_seconds or 0.0)[:NEARLY_FITTING]
+        latencies, _ = measure([one.candidate for one in few], self.learner, self.threads)
         for one in few:
-            slow = bool(one.excess(budget, latencies[one.id]))
-            found.append(Contender(one, latencies[one.id], status="over budget" if slow else "not tried"))
-            fitting += not slow
-            if slow:
-                target = min(target, one.multiply_adds / 2)  # look among smaller ones
-    attempts = 0
-    while all(one.status == "over budget" for one in found):
-        nearest_one = min(found, key=lambda one: one.latency_seconds or math.inf)
-        if attempts == MEASURED_AGAIN and nearest_one.within(budget, INT8_GAIN):
-            nearest_one.status = "not tried"  # its file may yet keep the limit: it is measured again when it is made
-            break
-        if attempts == MEASURED_AGAIN:
-            measured = {one.candidate.id: one.latency_seconds or 0.0 for one in found}
-            raise nothing_fits([one.candidate for one in found], budget, measured)
-        attempts += 1
-        nearly = sorted(found, key=lambda one: one.latency_seconds or 0.0)[:NEARLY_FITTING]
-        _measure_again(nearly, learner, budget, threads)
-    fit_first = sorted(found, key=lambda one: one.status == "over budget")
-    fitting = sum(one.status != "over budget" for one in found)
-    return fit_first, rungs(SEARCH_SHARE * training_seconds, fitting, least=least), export_seconds
-
-
-def _measure_again(few: Sequence[Contender], learner: Learner, budget: Budget, threads: int) -> None:
-    """Give those that were a little too slow another chance: the machine may have been busy with something else."""
-    latencies, _ = measure([one.candidate for one in few], learner, threads)
-    for one in few:
-        one.latency_seconds = min(one.latency_seconds or math.inf, latencies[one.candidate.id])
-        if one.within(budget):
-            one.status = "not tried"
+            one.latency_seconds = min(one.latency_seconds or math.inf, latencies[one.candidate.id])
+            if one.within(self.budget):
+                one.status = "not tried"
 
 
 def compete(

@@ -29,7 +29,7 @@ from ._recipe import recipe_of
 from ._settings import DIGITS, Settings
 from ._state import State
 
-EXPORTS_IN_FINISH = 24  # what folding, exporting, quantizing and proving take, in exports of a candidate for measuring
+EXPORTS_IN_FINISH = 18  # what folding, exporting, quantizing and proving take, in exports of a candidate for measuring
 USUAL_EXPORT_SECONDS = 0.35  # of a candidate, before one was measured
 FINISH_SECONDS = 3.0  # of measuring latency and writing the report
 LEAST_FINAL_SECONDS = 1.0  # the winner's training, even when reading the pictures took all the time
