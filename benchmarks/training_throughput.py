@@ -26,7 +26,7 @@ import featherweight
 from featherweight.data import Augment, Batches, Pictures, Preprocessing, open_folder
 from featherweight.train import Recipe, train
 
-CLASSES, SIDE, RESOLUTION, BATCH = 10, 40, 32, 32
+CLASSES, SIDE, RESOLUTION, BATCH = 10, 40, 24, 64
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 BAR = 1.3
 AUGMENT = Augment(scale=0.1, translate=0.12, flip=True, brightness=0.2, contrast=0.2)
@@ -58,8 +58,8 @@ def write_pictures(folder: Path, count: int) -> None:
 
 
 def network() -> nn.Module:
-    """Make what `fit` chooses for about this many pictures and ten minutes."""
-    return featherweight.create("mobilenet_v1", width=0.25, num_classes=CLASSES, small_input=True)
+    """What `fit` chooses for 12 000 pictures of this size and 300 kB."""
+    return featherweight.create("mobilenet_v2", width=0.25, head_channels=256, num_classes=CLASSES, small_input=True)
 
 
 class PlainLoop:
