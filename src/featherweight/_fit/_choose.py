@@ -66,7 +66,7 @@ def nothing_fits(over: Sequence[Candidate], budget: Budget, latencies: dict[str,
     best, excess = nearest(over, budget, latencies)
     limits = budget.texts()
     broken = ", ".join(
-        f"{name} {ratio:.2g} times the limit of {limits[name]}"
+        f"{name} {ratio:.3g} times the limit of {limits[name]}"
         for name, ratio in sorted(excess.items(), key=lambda pair: -pair[1])
     )
     return NothingFitsError(
@@ -192,9 +192,10 @@ class Field:
             self.left = [one for one in self.left if one not in few]
             latencies, self.export_seconds = measure(few, self.learner, self.threads)
             for one in few:
-                slow = bool(one.excess(self.budget, latencies[one.id]))
-                self.found.append(Contender(one, latencies[one.id], status="over budget" if slow else "not tried"))
-                if slow:
+                contender = Contender(one, latencies[one.id])
+                self.found.append(contender)
+                if not contender.within(self.budget):
+                    contender.status = "over budget"
                     target = min(target, one.multiply_adds / 2)  # look among smaller ones
 
     def probe_again(self) -> None:
