@@ -121,6 +121,14 @@ def test_a_wrong_model_file(featherweight, pictures, tmp_path, content, message)
     assert message in answer.err
 
 
+def test_weights_are_no_model_file(featherweight, pictures, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"")
+    answer = featherweight("predict", path, pictures)
+    assert (answer.code, answer.out) == (1, "")
+    assert "holds weights, for PyTorch; featherweight export makes a model of them" in answer.err
+
+
 @pytest.mark.parametrize("words", [("--top", "0"), ("--threads", "0"), ("--nonsense",)])
 def test_wrong_usage(featherweight, model, pictures, words):
     assert featherweight("predict", model, pictures, *words).code == 2

@@ -242,3 +242,18 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text("{}")
     with pytest.raises(ValueError, match=re.escape("it lacks network, pictures, settings, stages, threads")):
         read_recipe(tmp_path / "recipe.json")
+
+
+def test_a_recipe_with_a_wrong_part_is_refused(result: FitResult, tmp_path: Path) -> None:
+    recipe = json.loads((result.folder / "recipe.json").read_text())
+    broken: list[tuple[dict[str, object], str]] = [
+        ({"settings": {**recipe["settings"], "budget": {"size": 1}}}, "unexpected keyword argument 'size'"),
+        ({"network": {**recipe["network"], "network": "mobilnet"}}, "unknown network 'mobilnet'"),
+        ({"network": {**recipe["network"], "resolution": "large"}}, "must be whole numbers above 0"),
+        ({"pictures": {"count": 5}}, "KeyError: 'fingerprint'"),
+        ({"stages": [{}]}, "KeyError: 'recipe'"),
+    ]
+    for part, problem in broken:
+        (tmp_path / "recipe.json").write_text(json.dumps({**recipe, **part}))
+        with pytest.raises(ValueError, match=f"is not a recipe that `fit` wrote: .*{re.escape(problem)}"):
+            read_recipe(tmp_path / "recipe.json")

@@ -1,5 +1,6 @@
 """The main job: from pictures to a small, fast, proven model file."""
 
+import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -79,11 +80,12 @@ def fit(
         FitInterrupted: Ctrl-C; what was done is kept, and `resume=True` goes on with it.
     """
     repeated = read_recipe(recipe) if recipe else None
+    where = data if isinstance(data, str) else os.path.join(".", data)  # Path("digits") is a folder of that name
     if repeated:
-        settings = Settings.from_dict({**repeated["settings"], **({} if str(data) == DIGITS else {"data": str(data)})})
+        settings = Settings.from_dict({**repeated["settings"], **({} if where == DIGITS else {"data": where})})
     else:
         settings = Settings.parse(
-            data=str(data), max_latency=max_latency, max_size=max_size, max_memory=max_memory,
+            data=where, max_latency=max_latency, max_size=max_size, max_memory=max_memory,
             min_accuracy=min_accuracy, max_int8_loss=max_int8_loss, time=time, networks=networks, seed=seed,
             threads=threads, flip=flip,
         )  # fmt: skip

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 
 from featherweight import __version__
+from featherweight.networks import network
+from featherweight.train import Recipe
 
 from ._choose import Contender
 from ._learner import Learner
@@ -32,7 +34,7 @@ def recipe_of(settings: Settings, learner: Learner, winner: Contender) -> dict[s
 def read_recipe(path: str | Path) -> dict[str, Any]:
     """Read a recipe.json.
 
-    Raises: SettingsError: the file is not a recipe.
+    Raises: SettingsError: the file is not a recipe, or a part of it is not what `fit` writes.
     """
     try:
         found = json.loads(Path(path).read_text())
@@ -43,4 +45,20 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
         raise SettingsError(
             f"{path} is not a recipe that `fit` wrote: it lacks {', '.join(sorted(parts - set(found)))}"
         )
+    try:
+        _check(found)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SettingsError(f"{path} is not a recipe that `fit` wrote: {type(error).__name__}: {error}") from error
     return found
+
+
+def _check(recipe: dict[str, Any]) -> None:
+    """Go through the parts that are read later. Raises: AttributeError, KeyError, TypeError or ValueError."""
+    Settings.from_dict(recipe["settings"])
+    network(recipe["network"]["network"]).check_options(recipe["network"]["options"])
+    numbers = [recipe["threads"], recipe["network"]["resolution"], recipe["pictures"]["count"]]
+    if not all(isinstance(number, int) and number > 0 for number in numbers):
+        raise ValueError(f"threads, resolution and count must be whole numbers above 0; got {numbers}")
+    str.encode(recipe["pictures"]["fingerprint"])
+    for stage in recipe["stages"]:
+        Recipe.from_dict(stage["recipe"])

@@ -1,6 +1,7 @@
 """`featherweight cost`: what one network costs, as a whole, by layer kind and by layer."""
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -40,7 +41,11 @@ def cost(
     if as_json:
         print_json({"network": network, **found.to_dict()})
         return
-    print_table(_summary(network, found), _by_kind(found), *([_by_layer(found)] if layers else []))
+    from featherweight.cost._table import kind_rows, layer_rows, shape
+
+    totals = _table(f"{network}, input {shape(found.input_shape)}", _totals(found))
+    by_layer = [_table("by layer", layer_rows(found))] if layers else []
+    print_table(totals, _table("by layer kind", kind_rows(found)), *by_layer)
 
 
 def count(network: str, options: list[str], input_size: str | None) -> "Cost":
@@ -94,64 +99,26 @@ def parse_input_size(text: str) -> int | tuple[int, int] | tuple[int, int, int]:
     raise ValueError(f"not an input size: {text!r}; understood: 224, 192x256 or 3x224x224")
 
 
-def _summary(network: str, found: "Cost") -> "Table":
+def _totals(found: "Cost") -> Iterator[tuple[str, str]]:
     from featherweight._units import format_bytes, format_count
 
-    table = _table(f"{network}, input {_shape(found.input_shape)}", "quantity", "value")
-    table.add_row("parameters", format_count(found.params, digits=4))
-    table.add_row("multiply-adds", format_count(found.multiply_adds, digits=4))
-    for dtype, size in found.peak_memory_bytes.items():
-        table.add_row(f"peak activation memory, {dtype}", format_bytes(size))
-    for dtype, size in found.bytes_moved.items():
-        table.add_row(f"memory traffic, {dtype}", format_bytes(size))
-    return table
+    yield "quantity", "value"
+    yield "parameters", format_count(found.params, digits=4)
+    yield "multiply-adds", format_count(found.multiply_adds, digits=4)
+    yield from ((f"peak activation memory, {dtype}", format_bytes(n)) for dtype, n in found.peak_memory_bytes.items())
+    yield from ((f"memory traffic, {dtype}", format_bytes(n)) for dtype, n in found.bytes_moved.items())
 
 
-def _by_kind(found: "Cost") -> "Table":
-    from featherweight._units import format_bytes, format_count, format_percent
-
-    table = _table("by layer kind", "kind", "parameters", "share", "multiply-adds", "share", "traffic, float32")
-    for name, kind in found.by_kind().items():
-        table.add_row(
-            name,
-            format_count(kind.params),
-            format_percent(kind.params_share),
-            format_count(kind.multiply_adds),
-            format_percent(kind.multiply_adds_share),
-            format_bytes(kind.bytes_moved["float32"]),
-        )
-    return table
-
-
-def _by_layer(found: "Cost") -> "Table":
-    from featherweight._units import format_bytes, format_count
-
-    table = _table(
-        "by layer", "layer", "kind", "output", "parameters", "multiply-adds", "traffic, float32", "memory in use"
-    )
-    for layer in found.layers:
-        table.add_row(
-            layer.name or "(model)",
-            layer.kind,
-            _shape(layer.output_shape),
-            format_count(layer.params),
-            format_count(layer.multiply_adds),
-            format_bytes(layer.bytes_moved["float32"]),
-            format_bytes(layer.peak_memory_bytes["float32"]),
-        )
-    return table
-
-
-def _table(title: str, first: str, *others: str) -> "Table":
+def _table(title: str, rows: Iterable[Sequence[str]]) -> "Table":
+    """Set rows, of which the first is the heading."""
     from rich import box
     from rich.table import Table
 
+    heading, *others = rows
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(first, no_wrap=True)
-    for heading in others:
-        table.add_column(heading, justify="left" if heading in ("kind", "output") else "right", no_wrap=True)
+    for position, name in enumerate(heading):
+        left = position == 0 or name in ("kind", "output")
+        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+    for row in others:
+        table.add_row(*row)
     return table
-
-
-def _shape(sizes: tuple[int, ...]) -> str:
-    return " x ".join(map(str, sizes))

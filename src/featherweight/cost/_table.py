@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from featherweight._units import format_bytes, format_count
+from featherweight._units import format_bytes, format_count, format_percent
 
 if TYPE_CHECKING:
     from ._analyze import Cost
@@ -14,34 +14,36 @@ if TYPE_CHECKING:
 def table(cost: Cost) -> str:
     """Write a cost for reading: totals, kinds of layers, layers; traffic and memory of these for float32."""
     totals = (
-        f"{cost.model}, input {_shape(cost.input_shape)}: {format_count(cost.params, digits=4)} parameters, "
+        f"{cost.model}, input {shape(cost.input_shape)}: {format_count(cost.params, digits=4)} parameters, "
         f"{format_count(cost.multiply_adds, digits=4)} multiply-adds",
         f"peak activation memory: {_by_type(cost.peak_memory_bytes)}",
         f"memory traffic: {_by_type(cost.bytes_moved)}",
     )
-    return "\n\n".join(("\n".join(totals), _columns(_kinds(cost), left=1), _columns(_layers(cost), left=3)))
+    return "\n\n".join(("\n".join(totals), _columns(kind_rows(cost), left=1), _columns(layer_rows(cost), left=3)))
 
 
-def _kinds(cost: Cost) -> Iterable[tuple[str, ...]]:
-    yield "kind", "parameters", "share", "multiply-adds", "share", "traffic"
+def kind_rows(cost: Cost) -> Iterable[tuple[str, ...]]:
+    """Write a heading, then a row for each kind of layer."""
+    yield "kind", "parameters", "share", "multiply-adds", "share", "traffic, float32"
     for name, kind in cost.by_kind().items():
         yield (
             name,
             format_count(kind.params),
-            f"{kind.params_share:.2%}",
+            format_percent(kind.params_share),
             format_count(kind.multiply_adds),
-            f"{kind.multiply_adds_share:.2%}",
+            format_percent(kind.multiply_adds_share),
             format_bytes(kind.bytes_moved["float32"]),
         )
 
 
-def _layers(cost: Cost) -> Iterable[tuple[str, ...]]:
-    yield "layer", "kind", "output", "parameters", "multiply-adds", "traffic", "memory in use"
+def layer_rows(cost: Cost) -> Iterable[tuple[str, ...]]:
+    """Write a heading, then a row for each layer."""
+    yield "layer", "kind", "output", "parameters", "multiply-adds", "traffic, float32", "memory in use"
     for layer in cost.layers:
         yield (
             layer.name or "(model)",
             layer.kind,
-            _shape(layer.output_shape),
+            shape(layer.output_shape),
             format_count(layer.params),
             format_count(layer.multiply_adds),
             format_bytes(layer.bytes_moved["float32"]),
@@ -49,7 +51,8 @@ def _layers(cost: Cost) -> Iterable[tuple[str, ...]]:
         )
 
 
-def _shape(sizes: Sequence[int]) -> str:
+def shape(sizes: Sequence[int]) -> str:
+    """Write a shape as `3 x 224 x 224`."""
     return " x ".join(map(str, sizes))
 
 

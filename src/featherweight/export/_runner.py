@@ -135,6 +135,8 @@ def load(source: str | os.PathLike[str] | bytes, threads: int = 1) -> Runner:
         name = str(source)
         if not Path(source).is_file():
             raise FileNotFoundError(f"there is no model file {name}")
+        if Path(source).suffix == ".safetensors":
+            raise ModelFileError(f"{name} holds weights, for PyTorch; featherweight export makes a model of them")
         model = Path(source).read_bytes()
     session = _session(model, threads, name)
     properties = session.get_modelmeta().custom_metadata_map

@@ -1,5 +1,6 @@
 """Which networks are worth trying for these pictures and this budget, by counted cost alone."""
 
+import difflib
 import fnmatch
 import inspect
 import math
@@ -142,7 +143,7 @@ def candidates(
 def chosen(names: Sequence[str]) -> list[Network]:
     """Return the networks whose name or family fits one of the patterns.
 
-    Raises: ValueError: a pattern fits none; the message gives all names.
+    Raises: ValueError: a pattern fits none; the message gives the nearest names.
 
     Example:
         >>> [network.name for network in chosen(["mobilenet_v3*"])]
@@ -151,8 +152,9 @@ def chosen(names: Sequence[str]) -> list[Network]:
     every = list(networks())
     for pattern in names:
         if not any(_fits(network, pattern) for network in every):
-            known = ", ".join(network.name for network in every)
-            raise ValueError(f"no network fits {pattern!r}; there are {known}")
+            near = difflib.get_close_matches(pattern, [network.name for network in every], n=3, cutoff=0.5)
+            hint = f"did you mean {', '.join(near)}?" if near else "see `featherweight list`"
+            raise ValueError(f"no network fits {pattern!r}; {hint}")
     return [network for network in every if any(_fits(network, pattern) for pattern in names)]
 
 
