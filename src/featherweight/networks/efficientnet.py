@@ -1,4 +1,9 @@
-"""EfficientNet B0 to B7 (Tan and Le, ICML 2019), https://arxiv.org/abs/1905.11946."""
+"""EfficientNet B0 to B7 (Tan and Le, ICML 2019), https://arxiv.org/abs/1905.11946.
+
+Depth, width and resolution are scaled up together, by fixed powers of one number, because each of them alone soon
+brings little. The powers come from a small search on the base network B0, which itself was found by a search for
+accuracy at a given count of operations. B1 to B7 are B0, scaled.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -107,6 +112,12 @@ OTHERS = {  # by the network's number
 }
 # Not here: B8 and L2 of the README, which are not of the paper's eight; other families' networks scaled in Table 3.
 # fmt: on
+
+BUILDS_ON = {
+    "MnasNet": "its search space and kind of search, for operations in the place of latency",
+    "MobileNetV2": "inverted residuals",
+    "SENet": "squeeze-and-excite in every block",
+}
 
 
 def equation_3(phi: float) -> tuple[float, float, float]:
@@ -270,6 +281,7 @@ def _released(number: int) -> Callable[..., ImageClassifier]:
         year=2019,
         published=_published(number),
         resolution=scaling.resolution,
+        builds_on=BUILDS_ON if number == 0 else None,
     )
     return entered(build)
 

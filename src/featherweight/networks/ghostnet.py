@@ -1,4 +1,9 @@
-"""GhostNet (Han et al., CVPR 2020), https://arxiv.org/abs/1911.11907."""
+"""GhostNet (Han et al., CVPR 2020), https://arxiv.org/abs/1911.11907.
+
+Many feature maps of a trained network look like copies of one another. A ghost module computes only some of them by
+an ordinary convolution and makes the others from these by cheap depthwise filters. A ghost bottleneck is two such
+modules, one that widens and one that narrows, with a shortcut around them.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -64,7 +69,17 @@ PUBLISHED = (
 # fmt: on
 
 
-@register(family="GhostNet", paper="https://arxiv.org/abs/1911.11907", year=2019, published=PUBLISHED)
+@register(
+    family="GhostNet",
+    paper="https://arxiv.org/abs/1911.11907",
+    year=2019,
+    published=PUBLISHED,
+    builds_on={
+        "MobileNetV3": "its layer table, with ghost bottlenecks in the place of inverted residuals",
+        "ResNet": "the basic block of two layers with a shortcut, each now a ghost module",
+        "SENet": "squeeze-and-excite in some bottlenecks",
+    },
+)
 def ghostnet(
     *,
     width: float = 1.0,

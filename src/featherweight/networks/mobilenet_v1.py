@@ -1,4 +1,9 @@
-"""MobileNetV1 (Howard et al., 2017), https://arxiv.org/abs/1704.04861."""
+"""MobileNetV1 (Howard et al., 2017), https://arxiv.org/abs/1704.04861.
+
+An ordinary convolution filters and mixes channels at once; here a depthwise 3x3 convolution filters each channel and
+a 1x1 convolution mixes them, at about a ninth of the cost. The whole network is a plain chain of such pairs. Two
+numbers, a width multiplier for the channels and the resolution of the input, trade accuracy for cost.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -101,7 +106,15 @@ PUBLISHED = (
 # fmt: on
 
 
-@register(family="MobileNetV1", paper="https://arxiv.org/abs/1704.04861", year=2017, published=PUBLISHED)
+@register(
+    family="MobileNetV1",
+    paper="https://arxiv.org/abs/1704.04861",
+    year=2017,
+    published=PUBLISHED,
+    builds_on={
+        "Xception": "depthwise separable convolutions throughout, without its shortcuts, in a small plain network",
+    },
+)
 def mobilenet_v1(
     *,
     width: float = 1.0,

@@ -1,4 +1,9 @@
-"""MobileNetV2 (Sandler et al., CVPR 2018), https://arxiv.org/abs/1801.04381."""
+"""MobileNetV2 (Sandler et al., CVPR 2018), https://arxiv.org/abs/1801.04381.
+
+A block carries few channels from one to the next and is wide only inside: a 1x1 convolution expands, a depthwise 3x3
+filters, a 1x1 projects back. The projection has no activation, because ReLU would destroy what a narrow layer holds.
+The shortcut joins the narrow ends, so that the wide tensors need never be kept.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -81,7 +86,16 @@ PUBLISHED = (
 # fmt: on
 
 
-@register(family="MobileNetV2", paper="https://arxiv.org/abs/1801.04381", year=2018, published=PUBLISHED)
+@register(
+    family="MobileNetV2",
+    paper="https://arxiv.org/abs/1801.04381",
+    year=2018,
+    published=PUBLISHED,
+    builds_on={
+        "MobileNetV1": "depthwise separable convolutions, now between narrow ends",
+        "ResNet": "bottlenecks with a shortcut, turned inside out: the ends are narrow and the middle is wide",
+    },
+)
 def mobilenet_v2(
     *,
     width: float = 1.0,

@@ -1,4 +1,10 @@
-"""MobileNetV3 (Howard et al., ICCV 2019), https://arxiv.org/abs/1905.02244."""
+"""MobileNetV3 (Howard et al., ICCV 2019), https://arxiv.org/abs/1905.02244.
+
+The layers were found by a search for latency on a phone and then trimmed layer by layer by NetAdapt. Some blocks gain
+squeeze-and-excite, 5x5 kernels and the activation h-swish, which approximates swish without an exponential. The
+first and the last layers, which the search left as they were, were redesigned by hand: the last 1x1 layers work on one
+averaged pixel instead of 7x7.
+"""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -98,7 +104,17 @@ SMALL_PUBLISHED = (
 # fmt: on
 
 
-@register(family="MobileNetV3", paper="https://arxiv.org/abs/1905.02244", year=2019, published=LARGE_PUBLISHED)
+@register(
+    family="MobileNetV3",
+    paper="https://arxiv.org/abs/1905.02244",
+    year=2019,
+    published=LARGE_PUBLISHED,
+    builds_on={
+        "MobileNetV2": "inverted residuals",
+        "MnasNet": "the search for latency on a phone, and its first result as the large network's seed",
+        "SENet": "squeeze-and-excite, with a quarter of the expanded width and a piecewise linear gate",
+    },
+)
 def mobilenet_v3_large(
     *,
     width: float = 1.0,

@@ -1,4 +1,9 @@
-"""ShuffleNet (Zhang et al., CVPR 2018), https://arxiv.org/abs/1707.01083."""
+"""ShuffleNet (Zhang et al., CVPR 2018), https://arxiv.org/abs/1707.01083.
+
+Once the 3x3 convolutions are depthwise, nearly all of the cost is in the 1x1 convolutions, so these work in groups too.
+Groups learn nothing of each other; a channel shuffle between two grouped layers, which costs no arithmetic, deals the
+channels of each group out to all. The saved operations are spent on more channels.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -81,7 +86,17 @@ PUBLISHED = (
 # fmt: on
 
 
-@register(family="ShuffleNetV1", paper="https://arxiv.org/abs/1707.01083", year=2017, published=PUBLISHED)
+@register(
+    family="ShuffleNetV1",
+    paper="https://arxiv.org/abs/1707.01083",
+    year=2017,
+    published=PUBLISHED,
+    builds_on={
+        "ResNeXt": "grouped convolutions in a bottleneck, here in its 1x1 layers",
+        "Xception": "depthwise convolutions, here in the narrow middle of a bottleneck",
+        "ResNet": "the bottleneck with a shortcut",
+    },
+)
 def shufflenet_v1(
     *,
     groups: int = 3,

@@ -1,4 +1,10 @@
-"""ShuffleNet V2 (Ma et al., ECCV 2018), https://arxiv.org/abs/1807.11164."""
+"""ShuffleNet V2 (Ma et al., ECCV 2018), https://arxiv.org/abs/1807.11164.
+
+Speed is not the count of multiply-adds: memory access, many small parts and element-wise operations cost time as well.
+From measurements come four rules (equal channel widths, few groups, little fragmentation, few element-wise operations)
+and a unit that follows them: half of the channels pass by, the others go through 1x1, depthwise and 1x1 layers of
+equal width, and joining and shuffling take the place of adding.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -44,7 +50,15 @@ PUBLISHED = (
 # fmt: on
 
 
-@register(family="ShuffleNetV2", paper="https://arxiv.org/abs/1807.11164", year=2018, published=PUBLISHED)
+@register(
+    family="ShuffleNetV2",
+    paper="https://arxiv.org/abs/1807.11164",
+    year=2018,
+    published=PUBLISHED,
+    builds_on={
+        "ShuffleNetV1": "the channel shuffle and the depthwise unit; a split of the channels replaces the groups",
+    },
+)
 def shufflenet_v2(
     *,
     width: float = 1.0,

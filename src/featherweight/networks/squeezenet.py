@@ -1,4 +1,10 @@
-"""SqueezeNet (Iandola et al., 2016), https://arxiv.org/abs/1602.07360."""
+"""SqueezeNet (Iandola et al., 2016), https://arxiv.org/abs/1602.07360.
+
+A small network can be as accurate as a large one whose parameters are mostly in its fully connected layers. A fire
+module first squeezes the channels with 1x1 convolutions, so that the 3x3 filters behind them see few of them, and
+makes only a part of its filters 3x3. Pooling comes late, so that most layers see large feature maps, and a global
+average takes the place of the fully connected layers.
+"""
 
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
@@ -129,7 +135,18 @@ class ConvHead(nn.Module):
         return x.mean((2, 3))
 
 
-@register(family="SqueezeNet", paper="https://arxiv.org/abs/1602.07360", year=2016, published=PUBLISHED, resolution=227)
+@register(
+    family="SqueezeNet",
+    paper="https://arxiv.org/abs/1602.07360",
+    year=2016,
+    published=PUBLISHED,
+    resolution=227,
+    builds_on={
+        "Network in Network": "1x1 convolutions, and a global average in the place of fully connected layers",
+        "Inception": "1x1 and 3x3 filters side by side in one module, here behind a squeezing layer",
+        "ResNet": "shortcuts around modules, in the variants with bypass",
+    },
+)
 def squeezenet(
     *,
     version: Literal["1.0", "1.1"] = "1.0",
