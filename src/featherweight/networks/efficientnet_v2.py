@@ -246,14 +246,10 @@ def _squeeze_excite(squeeze_channels: int) -> Callable[[int], nn.Module]:
     return lambda hidden_channels: SqueezeExcite(hidden_channels, squeeze_channels, activation="silu", gate="sigmoid")
 
 
-BUILDS_ON = {
-    "EfficientNet": "takes its blocks, its head and the scaling of B0 to B3; fuses the blocks of the first stages",
-}
-
-
 def _released(size: str) -> Callable[..., ImageClassifier]:
     """Register `efficientnet_v2` with what the authors' code sets for a network as its defaults."""
     released = RELEASED[size]
+    taken = "takes its blocks, its head and the scaling of B0 to B3; fuses the blocks of the first stages"
 
     def build(
         *,
@@ -286,7 +282,7 @@ def _released(size: str) -> Callable[..., ImageClassifier]:
         year=2021,
         published=PUBLISHED[size],
         resolution=released.resolution,
-        builds_on=BUILDS_ON if size == "s" else None,
+        builds_on={"EfficientNet": taken} if size == "s" else None,
     )
     return entered(build)
 
