@@ -20,7 +20,7 @@ from featherweight.networks import Network, Variant, counts, networks, variants
 HERE = Path(__file__).resolve().parent
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
 PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in (
-    "networks", "blocks", "cost", "data", "train", "compress", "export", "search", "report",
+    "networks", "blocks", "ops", "cost", "data", "train", "compress", "export", "search", "report",
 )))  # fmt: skip
 
 

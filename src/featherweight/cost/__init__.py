@@ -1,5 +1,6 @@
 """What a network costs: parameters, multiply-adds, memory and traffic by counting; latency by measuring."""
 
+from . import _multiplication_free as _multiplication_free  # its formulas enter themselves
 from ._analyze import Cost, KindCost, LayerCost, analyze
 from ._block_memory import BlockMemory, block_memory
 from ._formulas import UnknownOperatorError, register_formula

@@ -1,0 +1,88 @@
+"""AdderNet's layer: how far a filter is from the picture takes the place of their product."""
+
+from math import sqrt
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from featherweight.ops import adder2d
+
+from ._filters import Filters
+
+
+class AdderConv2d(Filters):
+    """Give minus the l1 distance of filter and picture at each place: additions only, in the place of a convolution.
+
+    x [N, in, H, W] -> - sum |x - weight| [N, out, H', W'] (+ bias)
+
+    The outputs are large and below zero, so a batch norm must follow. Under autocast it computes and answers in
+    float32. Weights are drawn from N(0, 1), as in the authors' code, biases from U(0, 1).
+
+    Args:
+        kernel_size: side of the kernel, in pixels.
+        stride: in pixels.
+        padding: pixels of zeros around the input; default half the kernel. They count, |0 - weight|.
+        groups: in_channels (with out_channels equal to it) makes the layer depthwise.
+        bias: add a learned number to each output channel.
+        gradient: "paper", weight gradient x - weight and input gradient clipped to [-1, 1]; or "sign", the true ones.
+        adaptive_rate: eta, which in training scales the weight gradient to the l2 norm eta * sqrt(numbers in weight),
+            whatever the loss is scaled by; None leaves it as it is. In the place of a learning rate for each layer.
+    Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)] with the default padding
+    Cost per image (k kernel, H' x W' output): 0 multiply-adds; 2 * H'*W' * in/groups * out * k*k additions, one to
+    subtract and one to sum, and half as many absolute values.
+    Raises: ValueError: kernel_size is even and no padding is given, groups do not divide both channel counts, or an
+    unknown gradient (when it runs).
+    Source: Chen et al. 2020, https://arxiv.org/abs/1912.13200, Section 3, equations (2) to (7), (12) and (13). Differs
+    from the paper: eta is 0.2 as in the released code, where the paper has 0.1; the scale is part of the gradient, as
+    there, so that momentum and weight decay come after it.
+
+    Example:
+        >>> layer = AdderConv2d(16, 32, kernel_size=3, stride=2)
+        >>> layer(torch.zeros(1, 16, 32, 32)).shape
+        torch.Size([1, 32, 16, 16])
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int | None = None,
+        groups: int = 1,
+        bias: bool = False,
+        gradient: Literal["paper", "sign"] = "paper",
+        adaptive_rate: float | None = 0.2,
+    ) -> None:
+        super().__init__(
+            in_channels, out_channels, kernel_size=kernel_size, stride=stride, padding=padding, groups=groups, bias=bias
+        )
+        self.gradient, self.adaptive_rate = gradient, adaptive_rate
+        nn.init.normal_(self.weight)
+        if self.bias is not None:
+            nn.init.uniform_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[N, in_channels, H, W] -> [N, out_channels, H', W']."""
+        weight: Tensor = self.weight
+        if self.training and self.adaptive_rate is not None:
+            weight = _AdaptiveRate.apply(weight, self.adaptive_rate)
+        return adder2d(
+            x, weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups, gradient=self.gradient
+        )
+
+
+class _AdaptiveRate(torch.autograd.Function):
+    """Pass the weight through; scale its gradient g by eta * sqrt(k) / ||g||, for k numbers (13)."""
+
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, eta: float) -> Tensor:
+        ctx.eta = eta
+        return weight.view_as(weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        norm = torch.linalg.vector_norm(grad).clamp(min=1e-12)
+        return grad * (ctx.eta * sqrt(grad.numel()) / norm), None

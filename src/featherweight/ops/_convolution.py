@@ -1,0 +1,97 @@
+"""What all operators of a convolution's shape share: the size of the output, and errors that say what came."""
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+import torch
+from torch import Tensor
+
+
+def pair(value: int | Sequence[int]) -> list[int]:
+    """Give (height, width) of what may be one number for both.
+
+    Raises: ValueError: there are not one or two numbers.
+    """
+    both = [value, value] if isinstance(value, int) else list(value)
+    if len(both) != 2:
+        raise ValueError(f"wanted one number, or two for height and width; got {value}")
+    return both
+
+
+def output_shape(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> tuple[int, int, int, int]:
+    """Return the shape of the output [N, O, H', W'].
+
+    Raises:
+        TypeError: the tensors are not of one floating-point type.
+        ValueError: shapes, devices or settings do not fit each other.
+        RuntimeError: the padded picture is smaller than the kernel, as PyTorch's convolution raises it.
+    """
+    _check(x, weight, bias, groups)
+    if min(*stride, *dilation) < 1 or min(padding) < 0:
+        raise ValueError(
+            f"stride and dilation must be 1 or more, padding 0 or more; got {list(stride)}, {list(dilation)}, "
+            f"{list(padding)}"
+        )
+    padded = [side + 2 * more for side, more in zip(x.shape[2:], padding, strict=True)]
+    reach = [(side - 1) * step + 1 for side, step in zip(weight.shape[2:], dilation, strict=True)]
+    if padded[0] < reach[0] or padded[1] < reach[1]:
+        raise RuntimeError(
+            f"the kernel reaches over {reach[0]} x {reach[1]} pixels, and the padded picture has only "
+            f"{padded[0]} x {padded[1]}"
+        )
+    height, width = ((p - r) // s + 1 for p, r, s in zip(padded, reach, stride, strict=True))
+    return x.shape[0], weight.shape[0], height, width
+
+
+def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+    tensors = (x, weight) if bias is None else (x, weight, bias)
+    if len({tensor.dtype for tensor in tensors}) > 1 or not x.is_floating_point():
+        raise TypeError(f"wanted tensors of one floating-point type; got {', '.join(str(t.dtype) for t in tensors)}")
+    if len({tensor.device for tensor in tensors}) > 1:
+        raise ValueError(f"wanted tensors on one device; got {', '.join(str(t.device) for t in tensors)}")
+    if x.ndim != 4 or weight.ndim != 4:
+        raise ValueError(
+            f"wanted x [N, C, H, W] and weight [O, C/groups, kh, kw]; got {list(x.shape)} and {list(weight.shape)}"
+        )
+    if groups < 1 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+        raise ValueError(
+            f"x has {x.shape[1]} channels; weight {list(weight.shape)} with groups={groups} is for "
+            f"{weight.shape[1] * groups}, and groups must divide its {weight.shape[0]} outputs"
+        )
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"wanted a bias [{weight.shape[0]}], one for each output channel; got {list(bias.shape)}")
+
+
+def taps(weight: Tensor) -> Iterator[tuple[int, int]]:
+    """Go through the kernel's places (i, j), row by row."""
+    return product(range(weight.shape[2]), range(weight.shape[3]))
+
+
+def window(
+    padded: Tensor, weight: Tensor, tap: tuple[int, int], stride: Sequence[int], dilation: Sequence[int]
+) -> Tensor:
+    """View the pixels that the kernel's place (i, j) meets: [..., H + 2p, W + 2p] -> [..., H', W']."""
+    for dim, (place, side, step, far) in enumerate(zip(tap, weight.shape[2:], stride, dilation, strict=True)):
+        behind = (int(side) - 1 - place) * far
+        cut = slice(place * far, -behind if behind else None, step)
+        padded = padded[..., cut, :] if dim == 0 else padded[..., cut]
+    return padded
+
+
+def grouped(x: Tensor, dim: int, groups: int) -> Tensor:
+    """View a dimension of channels as [groups, channels/groups]."""
+    y: Tensor = x.unflatten(dim, (groups, -1))  # type: ignore[no-untyped-call]
+    return y
+
+
+def wide(x: Tensor) -> Tensor:
+    """Give half precision as float32: its 8 or 11 bits are too few for a sum of hundreds of terms."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
