@@ -8,6 +8,7 @@ from torch import nn
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "relu": lambda: nn.ReLU(inplace=True),
     "relu6": lambda: nn.ReLU6(inplace=True),
+    "leaky_relu": lambda: nn.LeakyReLU(0.3, inplace=True),  # with the slope that Keras has
     "silu": lambda: nn.SiLU(inplace=True),
     "hard_swish": lambda: nn.Hardswish(inplace=True),
     "sigmoid": nn.Sigmoid,
@@ -35,12 +36,14 @@ class ConvNormAct(nn.Sequential):
     x [N, in, H, W] -> conv [N, out, H/s, W/s] -> batch norm -> activation
 
     Args:
-        kernel_size: odd side of the kernel, in pixels; the padding is half of it, so that stride 1 keeps the size.
+        kernel_size: side of the kernel, or its height and width, in pixels.
+        stride: likewise.
+        padding: pixels of zeros around the input; default half the kernel, so that stride 1 keeps the size.
         groups: in_channels (with out_channels equal to it) makes the convolution depthwise.
         activation: a name of `ACTIVATIONS`, or None for a linear layer.
-    Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]
+    Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)] with the default padding
     Cost per image, multiply-adds (k kernel, H' x W' output): H'*W' * in/groups * out * k*k
-    Raises: ValueError: kernel_size is even.
+    Raises: ValueError: kernel_size is even and no padding is given.
     Batch normalisation is PyTorch's, with epsilon 1e-5; some releases have 1e-3, which belongs to their weights: see
     `featherweight.networks.load_weights`.
     Differs from TensorFlow's 'SAME': the padding is symmetric; on an even input with stride 2 TensorFlow pads the
@@ -57,16 +60,18 @@ class ConvNormAct(nn.Sequential):
         in_channels: int,
         out_channels: int,
         *,
-        kernel_size: int = 1,
-        stride: int = 1,
+        kernel_size: int | tuple[int, int] = 1,
+        stride: int | tuple[int, int] = 1,
+        padding: int | None = None,
         groups: int = 1,
         activation: str | None = "relu",
     ) -> None:
-        if kernel_size % 2 == 0:
+        height, width = (kernel_size, kernel_size) if isinstance(kernel_size, int) else kernel_size
+        if padding is None and not (height % 2 and width % 2):
             raise ValueError(f"kernel_size must be odd, so that stride 1 keeps the size; got {kernel_size}")
-        padding = kernel_size // 2
+        around = (height // 2, width // 2) if padding is None else padding
         layers: dict[str, nn.Module] = {
-            "conv": nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False),
+            "conv": nn.Conv2d(in_channels, out_channels, kernel_size, stride, around, groups=groups, bias=False),
             "norm": nn.BatchNorm2d(out_channels),
         }
         if activation:
@@ -84,7 +89,7 @@ class DepthwiseSeparable(nn.Sequential):
 
     Args:
         kernel_size: odd side of the depthwise kernel, in pixels.
-        activation: after each of the two, behind its batch normalisation.
+        activation: after each of the two, behind its batch normalisation; None for a linear pair.
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]
     Cost per image, multiply-adds (k kernel, H' x W' output): H'*W'*in*k*k + H'*W'*in*out,
     that is 1/out + 1/k^2 of the ordinary convolution (Section 3.1 of the paper).
@@ -98,7 +103,13 @@ class DepthwiseSeparable(nn.Sequential):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, kernel_size: int = 3, stride: int = 1, activation: str = "relu6"
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        kernel_size: int = 3,
+        stride: int = 1,
+        activation: str | None = "relu6",
     ) -> None:
         depthwise = ConvNormAct(
             in_channels, in_channels, kernel_size=kernel_size, stride=stride, groups=in_channels, activation=activation
