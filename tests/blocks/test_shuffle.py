@@ -114,6 +114,26 @@ def test_v2_cost_is_the_docstrings(shortcut: int | None) -> None:
     assert multiply_adds(down, 24, 9, 7) == expected
 
 
+def test_units_that_widen_at_full_size_keep_their_input_or_half_of_the_output_apart() -> None:
+    x = torch.rand(2, 6, 7, 7)
+    assert torch.equal(ShuffleUnitV1(6, 18, groups=3).eval()(x)[:, :6], x)
+    wide = ShuffleUnitV2(6, 18)
+    assert wide(x).shape == (2, 18, 7, 7)
+    assert multiply_adds(wide, 6, 7, 7) == 7 * 7 * (9 * 6 + 6 * 9 + 6 * 9 + 9 * 9 + 9 * 9)
+
+
+def test_v2_with_residual_adds_half_of_the_channels_to_what_is_made_of_them() -> None:
+    x = torch.randn(2, 8, 5, 5)
+    unit = ShuffleUnitV2(8, 8, residual=True)
+    nn.init.zeros_(unit.project.norm.weight)
+    assert torch.equal(unit(x)[:, 1::2], x[:, 4:].relu())
+
+
+def test_v2_squeeze_excite_costs_its_two_layers() -> None:
+    plain, weighed = (ShuffleUnitV2(64, 64, squeeze_excite=excite) for excite in (False, True))
+    assert multiply_adds(weighed, 64, 5, 5) - multiply_adds(plain, 64, 5, 5) == 2 * 32 * 2
+
+
 @pytest.mark.parametrize(
     "unit",
     [
@@ -121,8 +141,9 @@ def test_v2_cost_is_the_docstrings(shortcut: int | None) -> None:
         ShuffleUnitV1(12, 24, groups=3, stride=2),
         ShuffleUnitV2(12, 12),
         ShuffleUnitV2(12, 24, stride=2),
+        ShuffleUnitV2(12, 12, residual=True, squeeze_excite=True),
     ],
-    ids=lambda unit: f"{type(unit).__name__}-{'keep' if unit(torch.zeros(2, 12, 4, 4)).shape[-1] == 4 else 'halve'}",
+    ids=["v1", "v1-halve", "v2", "v2-halve", "v2-residual-excite"],
 )
 def test_units_leave_their_input_alone_and_reach_all_parameters(unit: nn.Module) -> None:
     x = torch.randn(2, 12, 8, 8)
@@ -137,9 +158,9 @@ def test_units_say_which_channels_a_stride_allows(unit: object) -> None:
     make = unit or (lambda i, o, s: ShuffleUnitV2(i, o, stride=s))
     with pytest.raises(ValueError, match="stride must be 1 or 2; got 3"):
         make(8, 8, 3)
-    with pytest.raises(ValueError, match="keeps its channels; got 8 -> 16"):
-        make(8, 16, 1)
-    with pytest.raises(ValueError, match="more channels behind it than before; got 16 -> 16"):
+    with pytest.raises(ValueError, match=r"than before, .* as many; got 16 -> 8 with stride 1"):
+        make(16, 8, 1)
+    with pytest.raises(ValueError, match=r"than before, .* as many; got 16 -> 16 with stride 2"):
         make(16, 16, 2)
 
 

@@ -34,7 +34,8 @@ class ShuffleUnitV1(nn.Module):
     Stride 1: x [N, c, H, W] -> 1x1 grouped [N, m, H, W] -> shuffle -> 3x3 depthwise [N, m, H, W]
     -> 1x1 grouped [N, c, H, W] (-> squeeze-excite) -> + x -> ReLU
 
-    Stride 2: the branch ends in out - in channels, and x, averaged over 3x3 with stride 2, is put in front of them.
+    Stride 2: the branch ends in out - in channels, and x, averaged over 3x3 with stride 2, is put in front of them. A
+    unit with stride 1 that widens does the same with x as it is.
 
     Args:
         groups: of the 1x1 layers and of the shuffle.
@@ -42,11 +43,11 @@ class ShuffleUnitV1(nn.Module):
         shuffle: False leaves the shuffle out (Table 3 of the paper).
         squeeze_excite: weigh the channels of the branch before it joins the shortcut, with 1/16 of them between.
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]
-    Cost per image, multiply-adds (g groups, b = out or, at stride 2, out - in channels of the branch, H' x W' output):
-    H*W*in*m/g + H'*W'*m*9 + H'*W'*m*b/g, with m = out/4, at stride 1 the paper's hw(2cm/g + 9m); plus 2*b*floor(b/16)
-    with squeeze_excite.
-    Raises: ValueError: stride is not 1 or 2; in_channels or the branch's channels do not divide into the groups; stride
-    1 with in_channels other than out_channels; stride 2 with no channels left for the branch.
+    Cost per image, multiply-adds (g groups, b = out or, where it widens, out - in channels of the branch, H' x W'
+    output): H*W*in*m/g + H'*W'*m*9 + H'*W'*m*b/g, with m = out/4, for in = out the paper's hw(2cm/g + 9m); plus
+    2*b*floor(b/16) with squeeze_excite.
+    Raises: ValueError: stride is not 1 or 2; in_channels or the branch's channels do not divide into the groups; no
+    channels are left for the branch.
     Source: Zhang et al. 2017, https://arxiv.org/abs/1707.01083, Fig. 2. Differs from the paper: where out/4 does not
     divide into the groups, m is rounded up to the next that does (the paper does not say how it rounded). Where
     squeeze-excite stands and how narrow it is, the paper does not say either: with this choice the count is nearest.
@@ -87,7 +88,9 @@ class ShuffleUnitV1(nn.Module):
         self.attention = (
             SqueezeExcite(branch_channels, branch_channels // 16, gate="sigmoid") if squeeze_excite else nn.Identity()
         )
-        self.pool = nn.AvgPool2d(3, stride=2, padding=1) if stride == 2 else None
+        self.pool: nn.Module | None = None
+        if in_channels < out_channels:
+            self.pool = nn.AvgPool2d(3, stride=2, padding=1) if stride == 2 else nn.Identity()
         self.act = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,18 +110,23 @@ class ShuffleUnitV2(nn.Module):
 
     Stride 1: x [N, c, H, W] -> halves a, b [N, c/2, H, W]; b -> 1x1 -> 3x3 depthwise -> 1x1; (a, b) -> shuffle
 
-    Stride 2: both work on all of x: a -> 3x3 depthwise, stride 2 -> 1x1 [N, s, H', W']; b as above, with stride 2
-    [N, out - s, H', W']; (a, b) -> shuffle
+    Stride 2, or more channels behind than before: both work on all of x: a -> 3x3 depthwise with the stride -> 1x1
+    [N, s, H', W']; b as above, with the stride [N, out - s, H', W']; (a, b) -> shuffle
 
     Args:
-        shortcut_channels: s, the channels that a ends in; stride 2 only. Default: half of out_channels.
+        shortcut_channels: s, the channels that a ends in where both work. Default: half of out_channels.
+        residual: add b to what is made of it, before its last activation, where a passes by.
+        squeeze_excite: weigh the channels that are made of b, with 1/16 of them between.
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]
-    Cost per image, multiply-adds (c channels, m = out/2, H' x W' output): stride 1: H*W*(2*m*m + 9*m);
-    stride 2: H'*W'*(9*in + in*s) + H*W*in*m + H'*W'*(9*m + m*(out - s)).
-    Raises: ValueError: stride is not 1 or 2; out_channels is odd; stride 1 with in_channels other than out_channels or
-    with shortcut_channels; shortcut_channels leave nothing for the other branch.
-    Source: Ma et al. 2018, https://arxiv.org/abs/1807.11164, Fig. 3 c and d. Differs from the paper: none. (The
-    released code shuffles at the start of the next unit, which is the same but for the last unit's order of channels.)
+    Cost per image, multiply-adds (m = out/2, H' x W' output): where a passes by: H*W*(2*m*m + 9*m), else
+    H'*W'*(9*in + in*s) + H*W*in*m + H'*W'*(9*m + m*(out - s)); plus 2*b*max(1, floor(b/16)) with squeeze_excite, for
+    the b channels that are made.
+    Raises: ValueError: stride is not 1 or 2; out_channels is odd, or below in_channels, or with stride 2 not above it;
+    shortcut_channels where a passes by, or so many that they leave nothing for the other branch.
+    Source: Ma et al. 2018, https://arxiv.org/abs/1807.11164, Fig. 3 c and d, and the appendix for residual and
+    squeeze_excite. Differs from the paper: how narrow squeeze-excite is, it does not say; 1/16 is that work's own
+    choice. (The released code shuffles at the start of the next unit, which is the same but for the last unit's order
+    of channels.)
 
     Example:
         >>> import torch
@@ -127,33 +135,48 @@ class ShuffleUnitV2(nn.Module):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, *, stride: int = 1, shortcut_channels: int | None = None
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        stride: int = 1,
+        shortcut_channels: int | None = None,
+        residual: bool = False,
+        squeeze_excite: bool = False,
     ) -> None:
         super().__init__()
         _branch_channels(in_channels, out_channels, stride)
         if out_channels % 2:
             raise ValueError(f"out_channels must be even, because half of them pass by; got {out_channels}")
         mid_channels = out_channels // 2
-        if stride == 1 and shortcut_channels is not None:
-            raise ValueError("shortcut_channels is for stride 2; with stride 1 the shortcut is half of the input")
+        passes = in_channels == out_channels
+        if passes and shortcut_channels is not None:
+            raise ValueError(
+                "shortcut_channels is for stride 2 or more channels; here the shortcut is half of the input"
+            )
         shortcut_channels = shortcut_channels or mid_channels
         if shortcut_channels >= out_channels:
             raise ValueError(
                 f"shortcut_channels must leave channels for the other branch; got {shortcut_channels} of {out_channels}"
             )
         self.shortcut = (
-            nn.Sequential(
-                ConvNormAct(in_channels, in_channels, kernel_size=3, stride=2, groups=in_channels, activation=None),
+            None
+            if passes
+            else nn.Sequential(
+                ConvNormAct(
+                    in_channels, in_channels, kernel_size=3, stride=stride, groups=in_channels, activation=None
+                ),
                 ConvNormAct(in_channels, shortcut_channels),
             )
-            if stride == 2
-            else None
         )
-        self.pointwise = ConvNormAct(in_channels if stride == 2 else mid_channels, mid_channels)
+        self.pointwise = ConvNormAct(mid_channels if passes else in_channels, mid_channels)
         self.depthwise = ConvNormAct(
             mid_channels, mid_channels, kernel_size=3, stride=stride, groups=mid_channels, activation=None
         )
-        self.project = ConvNormAct(mid_channels, out_channels - shortcut_channels)
+        made = out_channels - shortcut_channels
+        self.act = nn.ReLU(inplace=True) if residual and passes else None
+        self.project = ConvNormAct(mid_channels, made, activation=None if self.act else "relu")
+        self.attention = SqueezeExcite(made, max(1, made // 16), gate="sigmoid") if squeeze_excite else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
@@ -161,19 +184,19 @@ class ShuffleUnitV2(nn.Module):
             a, b = x.chunk(2, dim=1)
         else:
             a, b = self.shortcut(x), x
-        b = self.project(self.depthwise(self.pointwise(b)))
-        return channel_shuffle(torch.cat((a, b), dim=1), 2)
+        y: Tensor = self.attention(self.project(self.depthwise(self.pointwise(b))))
+        if self.act is not None:
+            y = self.act(y.add_(b))
+        return channel_shuffle(torch.cat((a, y), dim=1), 2)
 
 
 def _branch_channels(in_channels: int, out_channels: int, stride: int) -> int:
     """Channels that the branch of a V1 unit ends in; raises where the stride does not allow a unit's channels."""
     if stride not in (1, 2):
         raise ValueError(f"stride must be 1 or 2; got {stride}")
-    if stride == 1 and in_channels != out_channels:
-        raise ValueError(f"with stride 1 a shuffle unit keeps its channels; got {in_channels} -> {out_channels}")
-    if stride == 2 and in_channels >= out_channels:
+    if in_channels > out_channels or (stride == 2 and in_channels == out_channels):
         raise ValueError(
-            f"with stride 2 a shuffle unit must have more channels behind it than before; got "
-            f"{in_channels} -> {out_channels}"
+            f"a shuffle unit has more channels behind it than before, or with stride 1 as many; got "
+            f"{in_channels} -> {out_channels} with stride {stride}"
         )
-    return out_channels if stride == 1 else out_channels - in_channels
+    return out_channels if in_channels == out_channels else out_channels - in_channels

@@ -33,14 +33,16 @@ TABLE_5 = (
 README = "authors' README (megvii-model/ShuffleNet-Series, ShuffleNetV2)"
 ROUNDED_UP = "40.48M by count, in all readings of the paper; printed rounded up"
 
-# Not here: 2x with squeeze-excite (Table 8, 597M), because its place and width are stated nowhere; the networks of 50
-# and 164 layers (Table 6), "Large" and "V2+", which have layer tables of their own.
+# Not here: "Large", "ExLarge" and "V2+" of the README, which have layer tables of their own; for the networks of 50 and
+# 164 layers (Table 6) see shufflenet_deep.py.
 PUBLISHED = (
     Published(options={"width": 0.5}, params="1.4M", multiply_adds="41M", top1=60.3, source="Tables 5 and 8",
               deviation=ROUNDED_UP),
     Published(options={"width": 1.0}, params="2.3M", multiply_adds="146M", top1=69.4, source="Tables 5 and 8"),
     Published(options={"width": 1.5}, params="3.5M", multiply_adds="299M", top1=72.6, source="Tables 5 and 8"),
     Published(options={"width": 2.0}, params="7.4M", multiply_adds="591M", top1=74.9, source="Tables 5 and 8"),
+    Published(options={"width": 2.0, "squeeze_excite": True}, multiply_adds="597M", top1=75.4, source="Table 8",
+              deviation="591M by count: the paper says neither where squeeze-excite stands nor how narrow it is"),
     Published(options={"width": 0.5}, params="1.4M", multiply_adds="41M", top1=61.1, top5=82.6, source=README,
               deviation=ROUNDED_UP),
     Published(options={"width": 1.0}, params="2.3M", multiply_adds="146M", top1=69.4, top5=88.9, source=README),
@@ -63,6 +65,7 @@ def shufflenet_v2(
     *,
     width: float = 1.0,
     split: str = "released",
+    squeeze_excite: bool = False,
     classifier_bias: bool = False,
     num_classes: int = 1000,
     in_channels: int = 3,
@@ -79,6 +82,7 @@ def shufflenet_v2(
         split: how a unit with stride 2 divides its output. "released": the shortcut keeps its input's channels, the
             branch makes the others, which alone gives the printed multiply-adds; "equal": halves, as in torchvision.
             At the published widths they differ in the first unit only.
+        squeeze_excite: weigh the channels at the end of each unit's branch (Table 8).
         classifier_bias: the released code has none; torchvision has one.
         dropout: the released code has 0.2 at width 2 only.
         small_input: stem with stride 1 and no pooling, for pictures of about 32 x 32.
@@ -101,7 +105,10 @@ def shufflenet_v2(
         out_channels = row.channels[width] if width in row.channels else _even(row.channels[1.0] * width)
         for stride in strides(first_stride, row.repeat):
             kept = channels if split == "released" and stride == 2 else None
-            body.append(ShuffleUnitV2(channels, out_channels, stride=stride, shortcut_channels=kept))
+            body.append(
+                ShuffleUnitV2(channels, out_channels, stride=stride, shortcut_channels=kept,
+                              squeeze_excite=squeeze_excite)
+            )  # fmt: skip
             channels = out_channels
     head_channels = head_channels or (2048 if width >= 2 else 1024)
     body.append(ConvNormAct(channels, head_channels))
