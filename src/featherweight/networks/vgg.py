@@ -186,8 +186,8 @@ def vgg_small(
 ) -> ImageClassifier:
     """Six convolutions and one fully connected layer for CIFAR, the usual test of quantized and adder networks.
 
-    Source: Cai et al. 2017 (HWGQ), https://arxiv.org/abs/1702.00953, whom AdderNet cites for it. Differs from the paper:
-    not known; the layers are those that networks under this name usually have.
+    Source: Cai et al. 2017 (HWGQ), https://arxiv.org/abs/1702.00953, whom AdderNet cites for it. Differs from the
+    paper: not known; the layers are those that networks under this name usually have.
 
     Args:
         width: multiplies every channel count.
