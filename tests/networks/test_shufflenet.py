@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from featherweight.networks import create
+from featherweight.networks import analyze, create
 
 
 def build(name: str, **options: object) -> nn.Module:
@@ -102,3 +102,39 @@ def test_v2_refuses_what_it_does_not_have() -> None:
         build("shufflenet_v2", width=0.01)
     with pytest.raises(ValueError, match="split must be 'released' or 'equal'; got 'half'"):
         build("shufflenet_v2", split="half")
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("shufflenet_v1_50", [64, 720, 1440, 2880, 2880]),
+        ("shufflenet_v2_50", [64, 488, 976, 1952, 2048]),
+        ("shufflenet_v2_164", [128, 680, 1360, 2720, 2048]),
+    ],
+)
+def test_deep_ones_have_the_appendix_tables_channels(name: str, expected: list[int]) -> None:
+    model = build(name)
+    assert channels(model) == expected
+    layers = sum(isinstance(m, nn.Conv2d) and m.kernel_size[0] > 1 for m in model.modules())
+    widening = 4 if "v2" in name else 0  # whose shortcut has a 3x3 layer too
+    assert layers == {"50": 1 + 16, "64": 3 + 53}[name[-2:]] + widening
+
+
+def test_v2_50_has_the_tables_cost() -> None:
+    cost = analyze("shufflenet_v2_50", 224)
+    assert round(cost.params / 1e6, 2) == 16.57
+    assert round(cost.multiply_adds / 1e6) == 2304
+
+
+def test_squeeze_excite_of_v2_is_in_every_unit() -> None:
+    plain, weighed = (build("shufflenet_v2", squeeze_excite=excite).state_dict() for excite in (False, True))
+    added = {name.rsplit(".", 3)[0] for name in weighed if name not in plain}
+    assert len(added) == 16
+
+
+@pytest.mark.parametrize("name", ["shufflenet_v1_50", "shufflenet_v2_50", "shufflenet_v2_164"])
+def test_deep_ones_take_any_width_and_depth(name: str) -> None:
+    for width, depth in ((0.05, 1.0), (0.33, 0.1), (1.2, 0.5)):
+        build(name, width=width, depth=depth)
+    with pytest.raises(ValueError, match="depth of a ShuffleNet must be above 0; got 0"):
+        build(name, depth=0)

@@ -54,15 +54,15 @@ V2_164 = (
 
 V1_PUBLISHED = (
     Published(multiply_adds="2.3G", top1=74.8, source="Table 6: ShuffleNet v1-50, the authors' own implementation",
-              deviation="1.21G by count with bottlenecks of a quarter, as in ShuffleNetV1's paper; how wide they are here, "
-                        "the table does not say"),
+              deviation="1.21G by count with bottlenecks of a quarter, as in ShuffleNetV1's paper; the table does not "
+                        "say how wide they are here"),
 )
 V2_50_PUBLISHED = (Published(multiply_adds="2.3G", top1=77.2, source="Table 6: ShuffleNet v2-50"),)
 # Not here: "Large" and "ExLarge" of the authors' README, which have other layers (3x3 in 8 groups, and more 1x1).
 V2_164_PUBLISHED = (
     Published(multiply_adds="12.7G", top1=81.44, source="Table 6: SE-ShuffleNet v2-164 with residual",
-              deviation="12.54G by count of the appendix's table; how wide squeeze-excite is, it does not say, and no "
-                        "usual choice makes up the difference"),
+              deviation="12.54G by count of the appendix's table; how wide squeeze-excite is, it does not say, and "
+                        "even at full width our count is below the printed one"),
 )
 # fmt: on
 
@@ -81,8 +81,8 @@ def shufflenet_v1_50(
     """ShuffleNet with 3 groups, 50 layers deep, as ShuffleNetV2's authors compare with it.
 
     Differs from the paper: its table does not say how wide a unit's bottleneck is; here a quarter, as in ShuffleNetV1's
-    paper, which is about half of the printed cost. Nor does it say how the first unit widens 64 channels to 360 without a stride, where 296
-    channels are made, which do not divide into 3 groups. Here neither of that unit's 1x1 layers is grouped.
+    paper, which is about half of the printed cost. Nor does it say how the first unit widens 64 channels to 360 without
+    a stride: it makes 296, which do not divide into 3 groups. Here neither of that unit's 1x1 layers is grouped.
 
     Args:
         width: multiplies every channel count, rounded to what divides into the groups.
@@ -114,7 +114,7 @@ def shufflenet_v2_50(
     small_input: bool = False,
     table: Sequence[Row] = V2_50,
 ) -> ImageClassifier:
-    """ShuffleNetV2, 50 layers deep.
+    """ShuffleNetV2, 50 layers deep. A unit that widens makes half of its channels in each branch.
 
     Args:
         width: multiplies every channel count, rounded to even numbers.
