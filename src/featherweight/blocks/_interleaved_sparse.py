@@ -42,7 +42,7 @@ def balanced_weights(channels: int, layers: int, *, kernel_size: int = 3) -> flo
         >>> balanced_weights(64, 1), round(balanced_weights(64, 3))
         (36864.0, 1598)
     """
-    return channels * layers * (kernel_size**2 * channels) ** (1 / layers)
+    return channels * layers * math.pow(kernel_size**2 * channels, 1 / layers)
 
 
 def best_number_of_layers(channels: int, *, kernel_size: int = 3) -> float:
