@@ -30,7 +30,7 @@ ARROWS: dict[str, set[str]] = {
     "networks": {"blocks", "cost"},
     "compress": {"blocks", "cost"},
     "train": {"data", "networks"},
-    "report": {"cost", "networks"},
+    "report": {"blocks", "cost", "networks"},
     "search": {"train", "cost", "networks"},
     "_machine": {"_native"},
     "_fit": {"_machine", "report", "search", "export", "compress", "train", "cost", "data", "networks"},

@@ -46,10 +46,28 @@ class Edge:
 
 @dataclass(frozen=True, kw_only=True)
 class History:
-    """The field: families by year and name, and the edges between them, by target and in the order they were said."""
+    """The field.
 
-    families: tuple[Family, ...]
-    edges: tuple[Edge, ...]
+    Args:
+        rows: the families, by year and then by name; inside a year a family stands in a later row than those that it
+            builds on.
+    """
+
+    rows: tuple[tuple[Family, ...], ...]
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """All families, each after those that it builds on."""
+        return tuple(family for row in self.rows for family in row)
+
+    @property
+    def edges(self) -> tuple[Edge, ...]:
+        """What each family takes from whom, in the order in which it says so."""
+        return tuple(
+            Edge(source=source, target=family.name, reason=reason)
+            for family in self.families
+            for source, reason in family.builds_on.items()
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Return plain values, for JSON."""
@@ -79,17 +97,20 @@ def history() -> History:
         Family(name=name, year=ancestor.year, paper=ancestor.paper, builds_on={})
         for name, ancestor in ANCESTORS.items()
     )
-    families = sorted((*ancestors, *_registered()), key=lambda family: (family.year, family.name.lower()))
-    years = {family.name: family.year for family in families}
-    edges = []
-    for family in families:
-        for source, reason in family.builds_on.items():
-            if source not in years:
+    known = {family.name: family for family in (*ancestors, *_registered())}
+    for family in known.values():
+        for source in family.builds_on:
+            if source not in known:
                 raise ValueError(f"{family.name} builds on {source!r}, which is neither a family nor in ANCESTORS")
-            if years[source] > family.year:
-                raise ValueError(f"{family.name} ({family.year}) cannot build on {source} ({years[source]})")
-            edges.append(Edge(source=source, target=family.name, reason=reason))
-    return History(families=tuple(families), edges=tuple(edges))
+            if known[source].year > family.year:
+                raise ValueError(f"{family.name} ({family.year}) cannot build on {source} ({known[source].year})")
+
+    def place(family: Family) -> tuple[int, int]:
+        same_year = (known[source] for source in family.builds_on if known[source].year == family.year)
+        return family.year, max((place(source)[1] + 1 for source in same_year), default=0)
+
+    ordered = sorted(known.values(), key=lambda family: (place(family), family.name.lower()))
+    return History(rows=tuple(tuple(row) for _, row in groupby(ordered, key=place)))
 
 
 def _registered() -> list[Family]:
@@ -97,13 +118,14 @@ def _registered() -> list[Family]:
     by_family = groupby(sorted(networks(), key=lambda entry: entry.family), key=lambda entry: entry.family)
     families = []
     for name, members in by_family:
-        first, *others = members
-        entries = (first, *others)
-        builds_on = {source: reason for entry in entries for source, reason in entry.builds_on.items()}
+        entries = tuple(members)
+        first = next((entry for entry in entries if entry.builds_on), entries[0])
         families.append(
             Family(
                 name=name, year=min(entry.year for entry in entries), paper=first.paper, idea=first.idea,
-                networks=tuple(entry.name for entry in entries), reference=first.reference, builds_on=builds_on,
+                networks=tuple(entry.name for entry in entries),
+                reference=all(entry.reference for entry in entries),
+                builds_on={source: reason for entry in entries for source, reason in entry.builds_on.items()},
             )
         )  # fmt: skip
     return families

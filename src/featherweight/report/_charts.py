@@ -1,7 +1,6 @@
 """Charts as inline SVG: scatter, lines, confusion matrix.
 
-Pure functions from numbers to text. Colours are CSS classes of the page, so that one chart suits light, dark and print;
-everything that is written on a chart goes through ElementTree, which escapes it.
+Pure functions from numbers to text. Colours are CSS classes of the page, so that one chart suits light, dark and print.
 """
 
 import math
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from ._axes import Axis
+from ._svg import add, canvas, titled, to_text
 
 # One unit is about one CSS pixel: 400 are 328 pixels on the smallest phone, where text of 13 is still read.
 WIDTH = 400
@@ -82,29 +82,29 @@ def scatter(
     if y_limit is not None and y.low <= y_limit <= y.high:
         frame.limit_y(y_limit)
     if strip:
-        _add(frame.svg, "line", x1=LEFT, x2=frame.right, y1=frame.floor - 8, y2=frame.floor - 8, class_="grid")
-        _add(frame.svg, "text", unknown, x=frame.right, y=frame.floor - 17, class_="tick end")
+        add(frame.svg, "line", x1=LEFT, x2=frame.right, y1=frame.floor - 8, y2=frame.floor - 8, class_="grid")
+        add(frame.svg, "text", unknown, x=frame.right, y=frame.floor - 17, class_="tick end")
     ranks = {"faded": 0, "plain": 1, "winner": 2}
     for point in sorted(points, key=lambda point: ranks[point.role]):
         height = frame.floor - 8 if point.y is None else frame.y(point.y)
         mark(frame.svg, point, frame.x(point.x), height)
-    return _text(frame.svg)
+    return to_text(frame.svg)
 
 
 def mark(parent: ElementTree.Element, point: Point, x: float, y: float) -> None:
     """Draw one point at a place of the picture."""
-    group = _add(parent, "g", transform=f"translate({x:.1f},{y:.1f})", class_=f"mark {point.role}")
-    _add(group, "title", point.title)
+    group = add(parent, "g", transform=f"translate({x:.1f},{y:.1f})", class_=f"mark {point.role}")
+    add(group, "title", point.title)
     if point.role == "winner":
-        _add(group, "circle", r=10, class_="ring")
-    _add(group, "path", d=MARKERS[point.series % len(MARKERS)], class_=f"s{point.series % COLOURS}")
+        add(group, "circle", r=10, class_="ring")
+    add(group, "path", d=MARKERS[point.series % len(MARKERS)], class_=f"s{point.series % COLOURS}")
 
 
 def legend_mark(series: int) -> str:
     """Draw the mark of one family alone, for a legend beside the charts."""
     svg = ElementTree.Element("svg", {"viewBox": "-7 -7 14 14", "class": "key", "aria-hidden": "true"})
-    _add(svg, "path", d=MARKERS[series % len(MARKERS)], class_=f"s{series % COLOURS}")
-    return _text(svg)
+    add(svg, "path", d=MARKERS[series % len(MARKERS)], class_=f"s{series % COLOURS}")
+    return to_text(svg)
 
 
 def lines(drawn: Sequence[Line], x: Axis, y: Axis, *, title: str) -> str:
@@ -113,15 +113,15 @@ def lines(drawn: Sequence[Line], x: Axis, y: Axis, *, title: str) -> str:
     start = float(frame.right)
     for line in reversed([line for line in drawn if line.label]):
         start -= _CHARACTER * len(line.label) + 30
-        _add(frame.svg, "line", x1=start, x2=start + 14, y1=12, y2=12, class_=f"line l{line.series}")
-        _add(frame.svg, "text", line.label, x=start + 19, y=16, class_="tick")
+        add(frame.svg, "line", x1=start, x2=start + 14, y1=12, y2=12, class_=f"line l{line.series}")
+        add(frame.svg, "text", line.label, x=start + 19, y=16, class_="tick")
     for line in drawn:
         for run in _runs(line):
             places = [f"{frame.x(a):.1f},{frame.y(b):.1f}" for a, b in run]
-            _add(frame.svg, "polyline", points=" ".join(places), class_=f"line l{line.series}")
+            add(frame.svg, "polyline", points=" ".join(places), class_=f"line l{line.series}")
             if len(run) == 1:
-                _add(frame.svg, "circle", cx=frame.x(run[0][0]), cy=frame.y(run[0][1]), r=3, class_=f"s{line.series}")
-    return _text(frame.svg)
+                add(frame.svg, "circle", cx=frame.x(run[0][0]), cy=frame.y(run[0][1]), r=3, class_=f"s{line.series}")
+    return to_text(frame.svg)
 
 
 def heat_map(matrix: Sequence[Sequence[int]], labels: Sequence[str], *, title: str) -> str:
@@ -133,38 +133,38 @@ def heat_map(matrix: Sequence[Sequence[int]], labels: Sequence[str], *, title: s
     cell = max(14, min(36, 320 // len(labels)))
     room = 26 + 7 * min(max(map(len, labels), default=1), 12)
     side = cell * len(labels)
-    svg = _svg(room + side + 2, room + side + 2, title)
+    svg = canvas(room + side + 2, room + side + 2, title)
     svg.set("class", "chart heat")
     svg.set("width", str(room + side + 2))
-    _add(svg, "text", "answered", x=room + side / 2, y=11, class_="axis middle")
-    _add(svg, "text", "truth", class_="axis middle", transform=f"translate(11,{room + side / 2}) rotate(-90)")
+    add(svg, "text", "answered", x=room + side / 2, y=11, class_="axis middle")
+    add(svg, "text", "truth", class_="axis middle", transform=f"translate(11,{room + side / 2}) rotate(-90)")
     for index, label in enumerate(labels):
         centre = room + (index + 0.5) * cell
         short = label if len(label) <= 12 else label[:11] + "…"
-        _titled(_add(svg, "text", short, x=room - 5, y=centre + 4, class_="tick end"), label)
+        titled(add(svg, "text", short, x=room - 5, y=centre + 4, class_="tick end"), label)
         turned = "" if len(short) * 7 <= cell else " rotate(-90)"
         place = f"translate({centre + (4 if turned else 0):.1f},{room - 5}){turned}"
-        _titled(_add(svg, "text", short, transform=place, class_="tick" if turned else "tick middle"), label)
-    _add(svg, "rect", x=room, y=room, width=side, height=side, class_="plate")
+        titled(add(svg, "text", short, transform=place, class_="tick" if turned else "tick middle"), label)
+    add(svg, "rect", x=room, y=room, width=side, height=side, class_="plate")
     for truth, row in enumerate(matrix):
         for answer, count in enumerate(row):
             if count:
                 share = count / sum(row)
-                group = _add(svg, "g", transform=f"translate({room + answer * cell},{room + truth * cell})")
-                _add(group, "title", f"{labels[truth]} answered as {labels[answer]}: {count} of {sum(row)}")
+                group = add(svg, "g", transform=f"translate({room + answer * cell},{room + truth * cell})")
+                add(group, "title", f"{labels[truth]} answered as {labels[answer]}: {count} of {sum(row)}")
                 if truth == answer:
                     _cell(group, cell, count=count, strength=share, kind="right")
                 else:
                     _cell(group, cell, count=count, strength=math.sqrt(share), kind="wrong")
-    return _text(svg)
+    return to_text(svg)
 
 
 def _cell(group: ElementTree.Element, side: int, *, count: int, strength: float, kind: str) -> None:
     opacity = 0.3 + 0.7 * strength
-    _add(group, "rect", x=0.5, y=0.5, width=side - 1, height=side - 1, rx=2, class_=kind, fill_opacity=opacity)
+    add(group, "rect", x=0.5, y=0.5, width=side - 1, height=side - 1, rx=2, class_=kind, fill_opacity=opacity)
     if side >= 20 and _CHARACTER * len(str(count)) <= side - 2:
         ink = "count dark" if opacity > 0.8 else "count half" if opacity > 0.55 else "count"
-        _add(group, "text", str(count), x=side / 2, y=side / 2 + 4, class_=ink)
+        add(group, "text", str(count), x=side / 2, y=side / 2 + 4, class_=ink)
 
 
 class _Frame:
@@ -174,18 +174,18 @@ class _Frame:
         self.x_axis, self.y_axis = x, y
         self.top, self.right, self.bottom = top, WIDTH - RIGHT, top + height
         self.floor = self.bottom + 10 + strip
-        self.svg = _svg(WIDTH, self.floor + 40, title)
-        _add(self.svg, "text", y.label, x=0, y=14, class_="axis")
-        _add(self.svg, "text", x.label, x=self.right, y=self.floor + 36, class_="axis end")
+        self.svg = canvas(WIDTH, self.floor + 40, title)
+        add(self.svg, "text", y.label, x=0, y=14, class_="axis")
+        add(self.svg, "text", x.label, x=self.right, y=self.floor + 36, class_="axis end")
         for tick in y.ticks:
-            _add(self.svg, "line", x1=LEFT, x2=self.right, y1=self.y(tick), y2=self.y(tick), class_="grid")
-            _add(self.svg, "text", y.text(tick), x=LEFT - 7, y=self.y(tick) + 4, class_="tick end")
+            add(self.svg, "line", x1=LEFT, x2=self.right, y1=self.y(tick), y2=self.y(tick), class_="grid")
+            add(self.svg, "text", y.text(tick), x=LEFT - 7, y=self.y(tick) + 4, class_="tick end")
         free_from = -math.inf
         for tick in x.ticks:
             half = _CHARACTER * len(x.text(tick)) / 2
             if free_from <= self.x(tick) - half:
                 middle = min(self.x(tick), WIDTH - half)
-                _add(self.svg, "text", x.text(tick), x=middle, y=self.floor + 17, class_="tick middle")
+                add(self.svg, "text", x.text(tick), x=middle, y=self.floor + 17, class_="tick middle")
                 free_from = self.x(tick) + half + 8
 
     def x(self, value: float) -> float:
@@ -196,21 +196,19 @@ class _Frame:
 
     def limit_x(self, value: float) -> None:
         place, bottom = self.x(value), self.floor
-        _add(self.svg, "rect", x=place, y=self.top, width=self.right - place, height=bottom - self.top, class_="beyond")
-        _add(self.svg, "line", x1=place, x2=place, y1=self.top, y2=bottom, class_="limit")
+        add(self.svg, "rect", x=place, y=self.top, width=self.right - place, height=bottom - self.top, class_="beyond")
+        add(self.svg, "line", x1=place, x2=place, y1=self.top, y2=bottom, class_="limit")
         text = f"limit {self.x_axis.text(value)}"
         side = "end" if place + _CHARACTER * len(text) > self.right else ""
-        _add(
+        add(
             self.svg, "text", text, x=place - 4 if side else place + 4, y=self.top - 5, class_=f"tick over-limit {side}"
         )
 
     def limit_y(self, value: float) -> None:
         place = self.y(value)
-        _add(self.svg, "rect", x=LEFT, y=place, width=self.right - LEFT, height=self.bottom - place, class_="beyond")
-        _add(self.svg, "line", x1=LEFT, x2=self.right, y1=place, y2=place, class_="limit")
-        _add(
-            self.svg, "text", f"at least {self.y_axis.text(value)}", x=LEFT + 4, y=place + 14, class_="tick over-limit"
-        )
+        add(self.svg, "rect", x=LEFT, y=place, width=self.right - LEFT, height=self.bottom - place, class_="beyond")
+        add(self.svg, "line", x1=LEFT, x2=self.right, y1=place, y2=place, class_="limit")
+        add(self.svg, "text", f"at least {self.y_axis.text(value)}", x=LEFT + 4, y=place + 14, class_="tick over-limit")
 
 
 def _runs(line: Line) -> list[list[tuple[float, float]]]:
@@ -222,31 +220,3 @@ def _runs(line: Line) -> list[list[tuple[float, float]]]:
         else:
             runs[-1].append((x, y))
     return [run for run in runs if run]
-
-
-def _svg(width: float, height: float, title: str) -> ElementTree.Element:
-    box = f"0 0 {_number(width)} {_number(height)}"
-    return ElementTree.Element("svg", {"viewBox": box, "class": "chart", "role": "img", "aria-label": title})
-
-
-def _add(
-    parent: ElementTree.Element, tag: str, content: str | None = None, /, **attributes: object
-) -> ElementTree.Element:
-    """Add an element; `class_` is the attribute class, `fill_opacity` is fill-opacity."""
-    named = {name.rstrip("_").replace("_", "-"): _number(value) for name, value in attributes.items()}
-    child = ElementTree.SubElement(parent, tag, named)
-    child.text = content
-    return child
-
-
-def _titled(element: ElementTree.Element, title: str) -> None:
-    content, element.text = element.text, None
-    _add(element, "title", title).tail = content
-
-
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _text(svg: ElementTree.Element) -> str:
-    return ElementTree.tostring(svg, encoding="unicode", short_empty_elements=True)

@@ -8,9 +8,8 @@ from featherweight._extras import require
 from featherweight._files import write_atomically
 
 from . import _views
+from ._svg import TEMPLATES
 from ._verdict import chosen, verdict
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 def write_report(metrics: Mapping[str, Any], path: str | Path) -> Path:
@@ -28,23 +27,35 @@ def write_report(metrics: Mapping[str, Any], path: str | Path) -> Path:
 
 def render(metrics: Mapping[str, Any]) -> str:
     """Return the page of `write_report` as text."""
+    page: str = (
+        environment()
+        .get_template("page.html")
+        .render(
+            m=metrics,
+            verdict=verdict(metrics),
+            candidates=_views.candidates(metrics),
+            training=_views.training(metrics),
+            errors=_views.errors(metrics),
+            cost=_views.cost(metrics),
+            proof=_views.proof(metrics),
+            chosen=metrics["models"][chosen(metrics)],
+        )
+    )
+    return page
+
+
+def environment() -> Any:
+    """Return jinja2's environment for the templates: what is filled in is escaped, what is missing is an error.
+
+    Raises: MissingExtraError: jinja2 is not installed.
+    """
     jinja2 = require("jinja2", extra="report")
-    environment = jinja2.Environment(
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(_views.FILTERS)
-    page: str = environment.get_template("page.html").render(
-        m=metrics,
-        verdict=verdict(metrics),
-        candidates=_views.candidates(metrics),
-        training=_views.training(metrics),
-        errors=_views.errors(metrics),
-        cost=_views.cost(metrics),
-        proof=_views.proof(metrics),
-        chosen=metrics["models"][chosen(metrics)],
-    )
-    return page
+    made.filters.update(_views.FILTERS)
+    return made
