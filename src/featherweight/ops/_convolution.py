@@ -1,7 +1,8 @@
 """What all operators of a convolution's shape share: the size of the output, and errors that say what came."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -70,20 +71,29 @@ def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
         raise ValueError(f"wanted a bias [{weight.shape[0]}], one for each output channel; got {list(bias.shape)}")
 
 
-def taps(weight: Tensor) -> Iterator[tuple[int, int]]:
-    """Go through the kernel's places (i, j), row by row."""
-    return product(range(weight.shape[2]), range(weight.shape[3]))
+class Tap(NamedTuple):
+    """One place (i, j) of a kernel, and the slices of the padded picture's sides that it meets."""
+
+    i: int
+    j: int
+    rows: slice
+    columns: slice
 
 
-def window(
-    padded: Tensor, weight: Tensor, tap: tuple[int, int], stride: Sequence[int], dilation: Sequence[int]
-) -> Tensor:
-    """View the pixels that the kernel's place (i, j) meets: [..., H + 2p, W + 2p] -> [..., H', W']."""
-    for dim, (place, side, step, far) in enumerate(zip(tap, weight.shape[2:], stride, dilation, strict=True)):
-        behind = (int(side) - 1 - place) * far
-        cut = slice(place * far, -behind if behind else None, step)
-        padded = padded[..., cut, :] if dim == 0 else padded[..., cut]
-    return padded
+def taps(weight: Tensor, stride: Sequence[int], dilation: Sequence[int]) -> list[Tap]:
+    """Return the kernel's places, row by row."""
+    # Not weight.shape, which is no number but a variable to PyTorch's tracer.
+    sides = len(weight.unbind(2)), len(weight.unbind(3))
+    rows, columns = (
+        [_met(place, *geometry) for place in range(geometry[0])]
+        for geometry in zip(sides, stride, dilation, strict=True)
+    )
+    return [Tap(i, j, rows[i], columns[j]) for i, j in product(range(len(rows)), range(len(columns)))]
+
+
+def _met(place: int, side: int, stride: int, dilation: int) -> slice:
+    behind = (side - 1 - place) * dilation
+    return slice(place * dilation, -behind if behind else None, stride)
 
 
 def grouped(x: Tensor, dim: int, groups: int) -> Tensor:

@@ -63,7 +63,7 @@ def adder2d(
         raise ValueError(f"unknown gradient {gradient!r}; known: {', '.join(GRADIENTS)}")
     settings = pair(stride), pair(padding), pair(dilation), groups
     if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():  # type: ignore[attr-defined, no-untyped-call]
-        return _with_bias(reference.adder2d(x, weight, *settings, piece=None), bias)
+        return _with_bias(reference.adder2d(x, weight, *settings, in_pieces=False), bias)
     y: Tensor = _adder2d(x, weight, bias, *settings, gradient)
     return y
 

@@ -11,19 +11,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from featherweight.ops._convolution import grouped, taps, window
+from featherweight.ops._convolution import Tap, grouped, taps
 
-PIECE = 2**18  # terms at a time: a megabyte of float32 stays in the processor's cache
+PIECE = 2**16  # terms at a time: so few stay in the processor's cache
 
 Slope = Callable[[Tensor], Tensor]
 
 FILTER_SLOPES: dict[str, Slope] = {
-    "sign": torch.sign,  # (4): what the derivative of the l1 distance is
+    "sign": Tensor.sign_,  # (4): what the derivative of the l1 distance is
     "paper": lambda difference: difference,  # (5): "full-precision", that of half the squared distance
 }
 INPUT_SLOPES: dict[str, Slope] = {
-    "sign": torch.sign,
-    "paper": lambda difference: difference.clamp(-1, 1),  # (6) and (7): HT
+    "sign": Tensor.sign_,
+    "paper": lambda difference: difference.clamp_(-1, 1),  # (6) and (7): HT
 }
 
 
@@ -34,23 +34,22 @@ def adder2d(
     padding: Sequence[int],
     dilation: Sequence[int],
     groups: int,
-    piece: int | None = PIECE,
+    in_pieces: bool = True,
 ) -> Tensor:
     """Y(m, n, t) = - sum over i, j, k of |X(m + i, n + j, k) - F(i, j, k, t)|  (2).
 
     Args:
         x: X [N, C, H, W]; around it lie zeros, which are terms like all: |0 - F|.
         weight: F [O, C/groups, kh, kw].
-        piece: terms to hold at a time; None for all, in operations that do not depend on the batch, for tracing.
+        in_pieces: False: all output channels at once, in operations that do not depend on the batch, for tracing.
     Returns: Y [N, O, H', W'].
     """
     padded = grouped(_padded(x, padding), 1, groups)
     maps = []
-    for filters in torch.split(grouped(weight, 0, groups), _channels(piece, padded, weight, groups), 1):
-        differences = (
-            window(padded, weight, tap, stride, dilation).unsqueeze(2) - _at(filters, tap) for tap in taps(weight)
-        )
-        maps.append(-reduce(torch.add, (difference.abs().sum(3) for difference in differences)))
+    filters = grouped(weight, 0, groups)
+    for some in torch.split(filters, _channels(padded), 1) if in_pieces else [filters]:
+        differences = (_window(padded, tap) - _at(some, tap) for tap in taps(weight, stride, dilation))
+        maps.append(-reduce(torch.add, (difference.abs_().sum(3) for difference in differences)))
     return torch.cat(maps, 2).flatten(1, 2)
 
 
@@ -72,10 +71,9 @@ def input_gradient(
     padded = grouped(_padded(x, padding), 1, groups)
     result = torch.zeros_like(padded)
     for filters, part in _pieces(grad, padded, weight, groups):
-        for tap in taps(weight):
-            there = window(padded, weight, tap, stride, dilation).unsqueeze(2)
-            slope = INPUT_SLOPES[gradient](_at(filters, tap) - there)
-            window(result, weight, tap, stride, dilation).add_((part.unsqueeze(3) * slope).sum(2))
+        for tap in taps(weight, stride, dilation):
+            slope = INPUT_SLOPES[gradient](_at(filters, tap) - _window(padded, tap))
+            result[..., tap.rows, tap.columns] += slope.mul_(part.unsqueeze(3)).sum(2)
     (height, width), (above, left) = x.shape[2:], padding
     return result.flatten(1, 2)[..., above : above + height, left : left + width].contiguous()
 
@@ -99,10 +97,9 @@ def weight_gradient(
     parts = []
     for filters, part in _pieces(grad, padded, weight, groups):
         result = torch.empty_like(filters)
-        for tap in taps(weight):
-            there = window(padded, weight, tap, stride, dilation).unsqueeze(2)
-            slope = FILTER_SLOPES[gradient](there - _at(filters, tap))
-            result[..., tap[0], tap[1]] = (part.unsqueeze(3) * slope).sum((0, 4, 5))
+        for tap in taps(weight, stride, dilation):
+            slope = FILTER_SLOPES[gradient](_window(padded, tap) - _at(filters, tap))
+            result[..., tap.i, tap.j] = slope.mul_(part.unsqueeze(3)).sum((0, 4, 5))
         parts.append(result)
     return torch.cat(parts, 1).flatten(0, 1).contiguous()
 
@@ -112,18 +109,23 @@ def _padded(x: Tensor, padding: Sequence[int]) -> Tensor:
     return F.pad(x, (columns, columns, rows, rows)).contiguous()
 
 
-def _at(filters: Tensor, tap: tuple[int, int]) -> Tensor:
+def _window(padded: Tensor, tap: Tap) -> Tensor:
+    """The pixels that a place of the kernel meets: [N, groups, 1, C/groups, H', W']."""
+    return padded[..., tap.rows, tap.columns].unsqueeze(2)
+
+
+def _at(filters: Tensor, tap: Tap) -> Tensor:
     """What the filters have at a place: [groups, O/groups, C/groups, 1, 1]."""
-    return filters[..., tap[0], tap[1], None, None]
+    return filters[..., tap.i, tap.j, None, None]
 
 
-def _channels(piece: int | None, padded: Tensor, weight: Tensor, groups: int) -> int:
+def _channels(padded: Tensor) -> int:
     """How many output channels of each group to do at a time."""
-    return weight.shape[0] if piece is None else max(1, piece // max(1, padded.numel()))
+    return max(1, PIECE // max(1, padded.numel()))
 
 
 def _pieces(grad: Tensor, padded: Tensor, weight: Tensor, groups: int) -> Iterator[tuple[Tensor, Tensor]]:
     """Go through the filters and the gradients of their outputs, some output channels of each group at a time."""
-    channels = _channels(PIECE, padded, weight, groups)
+    channels = _channels(padded)
     filters, gradients = grouped(weight, 0, groups), grouped(grad, 1, groups)
     yield from zip(torch.split(filters, channels, 1), torch.split(gradients, channels, 2), strict=True)
