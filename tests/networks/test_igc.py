@@ -110,7 +110,7 @@ def test_igcv2_for_cifar_by_hand() -> None:
     ],
 )
 def test_igcv3_has_the_parameters_of_other_libraries(options, params: int, multiply_adds: int | None) -> None:
-    """The first three are printed by imgclsmob of its IGCV3-D; the others are a build of its own of the released code."""
+    """The first three are printed by imgclsmob of its IGCV3-D; the others are of a separate build after the release."""
     cost = analyze("igcv3", 224, **options)
     assert cost.params == params
     assert multiply_adds is None or cost.multiply_adds == multiply_adds
