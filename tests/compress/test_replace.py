@@ -73,16 +73,21 @@ def test_gradient_reaches_every_parameter(name: str) -> None:
     assert all(parameter.grad is not None and parameter.grad.isfinite().all() for parameter in new.parameters())
 
 
-def test_a_replacement_is_a_convolution_and_no_more() -> None:
-    model = torchvision.models.vgg11(num_classes=5)  # its convolutions have biases, and no batch norm follows them
-    for name, row in REPLACEMENTS.items():
-        for changed in replace(model, nn.Conv2d, name, input_size=SIZE).changed[:2]:
-            new = row.make(model.get_submodule(changed.name)).eval()
-            x = torch.randn(1, model.get_submodule(changed.name).in_channels, 5, 5)
-            assert not any(isinstance(module, nn.BatchNorm2d | nn.ReLU | nn.ReLU6) for module in new.modules())
-            assert any(key.endswith("bias") for key in new.state_dict())
-            if name not in MULTIPLICATION_FREE:  # which compute something else, or nearly it
-                assert torch.allclose(new(-x), -new(x), atol=1e-5)  # biases are zero: linear
+@pytest.mark.parametrize("name", REPLACEMENTS)
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_replacement_is_a_convolution_and_no_more(name: str, bias: bool) -> None:
+    conv = nn.Conv2d(32, 32, 3, stride=2, padding=1, bias=bias)
+    if name == "channel_wise" and bias:
+        with pytest.raises(ValueError, match="it has a bias, for which"):
+            REPLACEMENTS[name].make(conv)
+        return
+    new = REPLACEMENTS[name].make(conv)
+    x = torch.randn(2, 32, 6, 5)
+    assert new(x).shape == (2, 32, 3, 3)
+    assert not any(isinstance(module, nn.BatchNorm2d | nn.ReLU | nn.ReLU6) for module in new.modules())
+    assert any(key.endswith("bias") for key in new.state_dict()) == bias
+    if name not in MULTIPLICATION_FREE:  # which compute something else, or nearly it; biases are zero at first
+        assert torch.allclose(new(-x), -new(x), atol=1e-5)
 
 
 def test_layers_without_multiplications_have_none_in_the_report() -> None:

@@ -1,8 +1,8 @@
-"""Options of networks on the command line: `-o width=0.5 -o num_classes=10`."""
+"""Options of networks and of replacements on the command line: `-o width=0.5 -o num_classes=10`."""
 
 import inspect
 import types
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Union, get_args, get_origin
 
 import typer
@@ -30,15 +30,42 @@ def parse_network_options(name: str, words: Sequence[str] | None) -> dict[str, o
     """
     from featherweight.networks import network
 
+    entry = network(name)
+    pairs = _pairs(name, words)
+    entry.check_options(pairs)
+    return _typed(name, pairs, entry.build)
+
+
+def parse_replacement_options(name: str, words: Sequence[str] | None, make: Callable[..., object]) -> dict[str, object]:
+    """Read `NAME=VALUE` words as options of a replacement, whose function has the convolution as first parameter.
+
+    Raises: ValueError: an unknown option, a word without `=`, or a value of the wrong type.
+
+    Example:
+        >>> def ghost(conv, *, ratio: int = 2): ...
+        >>> parse_replacement_options("ghost", ["ratio=4"], ghost)
+        {'ratio': 4}
+    """
+    pairs = _pairs(name, words)
+    _, *known = inspect.signature(make).parameters
+    for option in pairs:
+        if option not in known:
+            raise ValueError(f"{name} has no option {option!r}. It takes: {', '.join(known) or 'none'}")
+    return _typed(name, pairs, make)
+
+
+def _pairs(name: str, words: Sequence[str] | None) -> dict[str, str]:
     pairs = {}
     for word in words or ():
         option, equals, value = word.partition("=")
         if not equals:
             raise ValueError(f"option {word!r} of {name}: wanted NAME=VALUE, such as width=0.5")
         pairs[option.strip().replace("-", "_")] = value.strip()
-    entry = network(name)
-    entry.check_options(pairs)
-    parameters = inspect.signature(entry.build).parameters
+    return pairs
+
+
+def _typed(name: str, pairs: dict[str, str], function: Callable[..., object]) -> dict[str, object]:
+    parameters = inspect.signature(function).parameters
     return {
         option: _read(value, parameters[option].annotation, f"option {option} of {name}")
         for option, value in pairs.items()

@@ -1,7 +1,7 @@
 """`featherweight cost`: what one network costs, as a whole, by layer kind and by layer."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,9 +43,9 @@ def cost(
         return
     from featherweight.cost._table import kind_rows, layer_rows, shape
 
-    totals = _table(f"{network}, input {shape(found.input_shape)}", _totals(found))
-    by_layer = [_table("by layer", layer_rows(found))] if layers else []
-    print_table(totals, _table("by layer kind", kind_rows(found)), *by_layer)
+    totals = table(f"{network}, input {shape(found.input_shape)}", _totals(found))
+    by_layer = [table("by layer", layer_rows(found))] if layers else []
+    print_table(totals, table("by layer kind", kind_rows(found)), *by_layer)
 
 
 def count(network: str, options: list[str], input_size: str | None) -> "Cost":
@@ -59,14 +59,14 @@ def count(network: str, options: list[str], input_size: str | None) -> "Cost":
 
     with usage():
         size = parse_input_size(input_size) if input_size else None
-        model = _build(network, options)
+        model = build(network, options)
         try:
             return analyze(model, size)
         except RuntimeError as error:  # PyTorch's word for shapes that do not fit
             raise ValueError(f"{network} cannot take an input of {input_size or 'its own size'}: {error}") from error
 
 
-def _build(network: str, options: list[str]) -> "nn.Module":
+def build(network: str, options: list[str]) -> "nn.Module":
     """Build a network without weights, or read a saved one."""
     import torch
 
@@ -109,16 +109,15 @@ def _totals(found: "Cost") -> Iterator[tuple[str, str]]:
     yield from ((f"memory traffic, {dtype}", format_bytes(n)) for dtype, n in found.bytes_moved.items())
 
 
-def _table(title: str, rows: Iterable[Sequence[str]]) -> "Table":
-    """Set rows, of which the first is the heading."""
+def table(title: str, rows: Iterable[Sequence[str]], *, left: Container[str] = ("kind", "output")) -> "Table":
+    """Set rows, of which the first is the heading; the first column and those in `left` flush left."""
     from rich import box
     from rich.table import Table
 
     heading, *others = rows
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for position, name in enumerate(heading):
-        left = position == 0 or name in ("kind", "output")
-        table.add_column(name, justify="left" if left else "right", no_wrap=True)
+        made.add_column(name, justify="left" if position == 0 or name in left else "right", no_wrap=True)
     for row in others:
-        table.add_row(*row)
-    return table
+        made.add_row(*row)
+    return made
