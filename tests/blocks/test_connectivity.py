@@ -11,6 +11,7 @@ from featherweight.blocks import (
     DepthwiseSeparable,
     InterleavedGroupConv,
     InvertedResidual,
+    Link,
     ShuffleUnitV1,
     ShuffleUnitV2,
     SqueezeExcite,
@@ -18,8 +19,8 @@ from featherweight.blocks import (
 )
 
 
-def strong(strengths: Tensor) -> Tensor:
-    return strengths > Connectivity.WEAK
+def direct(links: Tensor) -> Tensor:
+    return links == Link.DIRECT
 
 
 def block_diagonal(groups: int, outputs: int, inputs: int) -> Tensor:
@@ -41,7 +42,7 @@ def block_diagonal(groups: int, outputs: int, inputs: int) -> Tensor:
 )
 def test_channels(block: nn.Module, expected: Tensor) -> None:
     links = connectivity(block, 6)
-    assert torch.equal(strong(links.channels), expected)
+    assert torch.equal(direct(links.channels), expected)
     assert torch.equal(links.channels > 0, expected)
 
 
@@ -49,11 +50,11 @@ def test_a_shuffle_unit_reads_two_of_three_groups_and_its_shortcut() -> None:
     """Two bottleneck channels a group, a a | b b | c c, are dealt out to a b | c a | b c."""
     read_by_group = torch.tensor([[1, 1, 0], [1, 0, 1], [0, 1, 1]]).bool()
     expected = read_by_group.repeat_interleave(8, 0).repeat_interleave(8, 1) | torch.eye(24).bool()
-    assert torch.equal(strong(connectivity(ShuffleUnitV1(24, 24, groups=3), 24).channels), expected)
+    assert torch.equal(direct(connectivity(ShuffleUnitV1(24, 24, groups=3), 24).channels), expected)
 
 
 def test_half_of_the_channels_pass_a_unit_of_shufflenet_v2() -> None:
-    channels = strong(connectivity(ShuffleUnitV2(8, 8), 8).channels)
+    channels = direct(connectivity(ShuffleUnitV2(8, 8), 8).channels)
     assert torch.equal(channels[0::2], torch.eye(4, 8).bool())
     assert torch.equal(channels[1::2], torch.cat((torch.zeros(4, 4), torch.ones(4, 4)), dim=1).bool())
 
@@ -77,16 +78,16 @@ def test_pixels(block: nn.Module, side: int) -> None:
 
 def test_squeeze_excite_links_everything_faintly() -> None:
     alone = connectivity(SqueezeExcite(6, 3), 6)
-    assert torch.equal(strong(alone.channels), torch.eye(6).bool())
+    assert torch.equal(direct(alone.channels), torch.eye(6).bool())
     assert bool((alone.channels > 0).all())
     inside = connectivity(InvertedResidual(6, 6, hidden_channels=12, attention=lambda c: SqueezeExcite(c, 6)), 6)
-    assert int(strong(inside.pixels).sum()) == 9
+    assert int(direct(inside.pixels).sum()) == 9
     assert bool((inside.pixels > 0).all())
 
 
 def test_groups() -> None:
     assert connectivity(ConvNormAct(6, 4, groups=2), 6).groups() == ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1])
-    assert Connectivity(channels=torch.tensor([[0.0, 1.0], [0.0, 0.0]]), pixels=torch.ones(1, 1)).groups() == (
+    assert Connectivity(channels=torch.tensor([[0, 2], [1, 0]]), pixels=torch.ones(1, 1)).groups() == (
         [0, 1], [1, -1],
     )  # fmt: skip
 
@@ -101,5 +102,5 @@ def test_the_block_is_left_alone() -> None:
 
 
 def test_a_head_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"from pictures to pictures \[N, C, H, W\]; got \(8, 4\) out of it"):
+    with pytest.raises(ValueError, match=r"from pictures to pictures \[N, C, H, W\]; got \(16, 4\) out of it"):
         connectivity(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 4)

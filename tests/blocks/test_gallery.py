@@ -15,6 +15,8 @@ NOT_BLOCKS = {
     "ConvClassifier": "from pictures to classes",
     "ConvClassifierHead": "from pictures to classes",
     "FullyConnectedHead": "from pictures to classes",
+    "NormedClassifierHead": "from pictures to classes",
+    "NormAct": "works on each value by itself",
     "MitchellLinear": "has no pictures",
     "DropPath": "changes nothing in evaluation",
     "GridPool": "has no parameters",

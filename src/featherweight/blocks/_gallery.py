@@ -5,12 +5,14 @@ from functools import partial
 from types import MappingProxyType
 from typing import NamedTuple
 
+import torch
 from torch import nn
 
 from ._adder import AdderConv2d
 from ._channel_wise import ChannelWiseConv, DepthwiseSeparableChannelWise, GroupChannelWiseModule, GroupModule
 from ._comp_conv import CompConv
 from ._conv import ConvNormAct, DepthwiseSeparable
+from ._effnet import EffNetBlock
 from ._fire import Fire
 from ._fused_inverted_residual import FusedInvertedResidual
 from ._ghost import GhostBottleneck, GhostModule
@@ -18,6 +20,8 @@ from ._interleaved import InterleavedGroupConv
 from ._interleaved_low_rank import InterleavedLowRankGroupConv
 from ._interleaved_sparse import InterleavedSparseConv
 from ._inverted_residual import InvertedResidual
+from ._learned_group_conv import CondenseLayer, LearnedGroupConv
+from ._micro import DynamicShiftMax, MicroBlockA, MicroBlockB, MicroBlockC, MicroDepthwise, MicroExpansion
 from ._mitchell import MitchellConv2d
 from ._residual import BasicBlock, BottleneckBlock
 from ._shuffle import ShuffleUnitV1, ShuffleUnitV2
@@ -43,6 +47,16 @@ class Example(NamedTuple):
 
 
 _C = 12  # channels of most examples: divides into 2, 3, 4 and 6 groups
+
+
+def _condensed() -> LearnedGroupConv:
+    """Make a layer that has dropped its inputs; always the same ones."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        layer = LearnedGroupConv(_C, _C, groups=3)
+    layer.condense_to(1)
+    return layer.eval()
+
 
 GALLERY: Mapping[str, Example] = MappingProxyType(
     {
@@ -100,6 +114,18 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
             partial(InterleavedGroupConv, _C, _C, primary_partitions=4, secondary_partitions=3), _C,
             "Neither layer is dense, but each pair of channels is joined by exactly one path: all links are there.",
         ),
+        "LearnedGroupConv": Example(
+            "learned group convolution of CondenseNet, condensed", _condensed, _C,
+            "Each of three groups has kept the four inputs that matter most to it; the outputs take turns.",
+        ),
+        "CondensedConv": Example(
+            "learned group convolution of CondenseNet, for use", lambda: _condensed().convert(), _C,
+            "The same links: an index fetches each group's inputs for a convolution in groups.",
+        ),
+        "CondenseLayer": Example(
+            "layer of CondenseNet", partial(CondenseLayer, _C, 4, groups=2, converted=True), _C,
+            "The input passes by, and four channels are put behind it.",
+        ),
         "SqNxtBlock": Example(
             "block of SqueezeNext", partial(SqNxtBlock, _C, _C), _C,
             "3x1 and 1x3 behind one another see the 3 x 3 pixels of one 3x3 kernel.",
@@ -155,6 +181,10 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
             partial(FusedInvertedResidual, _C, _C, hidden_channels=4 * _C), _C,
             "One ordinary 3x3 convolution in the place of the expanding and the depthwise layer: the same links.",
         ),
+        "EffNetBlock": Example(
+            "block of EffNet", partial(EffNetBlock, _C, _C), _C,
+            "1x3, pooling, 3x1 and 1x2: rows and columns are halved one after the other.",
+        ),
         "SqueezeExcite": Example(
             "squeeze-excite of SENet", partial(SqueezeExcite, _C, 4), _C,
             "Each value scales itself; every other channel and pixel has a faint say in how much.",
@@ -174,6 +204,31 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
         "GhostBottleneck": Example(
             "bottleneck of GhostNet", partial(GhostBottleneck, _C, _C, hidden_channels=4 * _C), _C,
             "Two ghost modules see 5 x 5 pixels without a depthwise layer between them.",
+        ),
+        "DynamicShiftMax": Example(
+            "Dynamic Shift-Max of MicroNet", partial(DynamicShiftMax, _C, groups=3), _C,
+            "Each channel and one of the next group; how much of each, the whole picture has a faint say in.",
+        ),
+        "MicroDepthwise": Example(
+            "factorized depthwise convolution of MicroNet", partial(MicroDepthwise, _C), _C,
+            "A column, then a row of weights: 3 x 3 pixels from 3 + 3 weights.",
+        ),
+        "MicroBlockA": Example(
+            "Micro-Block A of MicroNet", partial(MicroBlockA, 4, 8, groups=(4, 2, 2)), 4,
+            "Depthwise layers widen, and one layer in groups squeezes.",
+        ),
+        "MicroExpansion": Example(
+            "expanding half of a factorized 1x1 layer of MicroNet", partial(MicroExpansion, 8, 16, groups=(2, 2)), 8,
+            "A layer in two groups, which Dynamic Shift-Max lets see each other.",
+        ),
+        "MicroBlockB": Example(
+            "Micro-Block B of MicroNet",
+            partial(MicroBlockB, 4, 16, squeeze_channels=8, groups=(4, 2, 2, 2, 2)), 4,
+            "Block A with the expanding half behind it.",
+        ),
+        "MicroBlockC": Example(
+            "Micro-Block C of MicroNet", partial(MicroBlockC, 16, 16, hidden_channels=32, groups=(4, 4, 4, 4)), 16,
+            "Expand in groups, filter depthwise, squeeze in groups; Dynamic Shift-Max and shuffles join the groups.",
         ),
         "AdderConv2d": Example(
             "adder convolution of AdderNet", partial(AdderConv2d, _C, _C, kernel_size=3), _C,

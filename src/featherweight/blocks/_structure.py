@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ._channel_wise import ChannelWiseConv
+from ._micro import DynamicShiftMax
 from ._squeeze_excite import SqueezeExcite
 
 _SIDE = 16  # of the picture, in pixels; divides by every stride
@@ -27,8 +28,8 @@ class Step:
             of a part that is shown as a whole, as "squeeze-excite".
         module: dotted path in the block of the module that does it; "" for the block itself.
         in_channels, out_channels: of the tensor it works on, and of its result.
-        kernel_size: (height, width) in pixels, of a convolution or pooling.
-        stride, groups: of a convolution or pooling.
+        kernel_size, stride: (height, width) in pixels, of a convolution or pooling.
+        groups: of a convolution.
         reads: numbers of the steps whose results it works on, counted from 1; 0 is the block's input.
     """
 
@@ -37,7 +38,7 @@ class Step:
     in_channels: int
     out_channels: int
     kernel_size: tuple[int, ...] | None = None
-    stride: int = 1
+    stride: tuple[int, ...] = (1, 1)
     groups: int = 1
     reads: tuple[int, ...] = (0,)
 
@@ -59,7 +60,8 @@ class Step:
             words.append("depthwise" if self.groups == self.in_channels else f"in {self.groups} groups")
         if self.channels != "same":
             words.append(self.channels)
-        return " ".join(words) + (f", stride {self.stride}" if self.stride > 1 else "")
+        stride = "x".join(map(str, self.stride if len(set(self.stride)) > 1 else self.stride[:1]))
+        return " ".join(words) + (f", stride {stride}" if stride != "1" else "")
 
 
 def structure(block: nn.Module, in_channels: int) -> tuple[Step, ...]:
@@ -112,7 +114,7 @@ _ACTIVATIONS = {
     "hardswish": "h-swish",
     "sigmoid": "sigmoid",
     "hardsigmoid": "hard sigmoid",
-    "clamp": "clamp",
+    "leaky_relu": "leaky ReLU",
 }
 _NORMS = {"native_batch_norm": "BN", "_native_batch_norm_legit_no_training": "BN"}
 _ATTACHED = frozenset((*_ACTIVATIONS.values(), *_NORMS.values()))
@@ -132,8 +134,8 @@ _OPERATIONS = {
     "native_channel_shuffle": "shuffle",
     "transpose": "shuffle",
     "permute": "shuffle",
-    "index": "shuffle",
-    "index_select": "shuffle",
+    "index": "fetch",
+    "index_select": "fetch",
     "maximum": "maximum",
 }
 _SAME_VALUES = frozenset(
@@ -196,10 +198,10 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for step in self._reads(read)[:1]:
                 self.wrote(results[0], step)
         elif name == "convolution":
-            stride, groups, kernel = args[3][0], args[8], tuple(args[1].shape[2:])
+            stride, groups, kernel = tuple(args[3]), args[8], tuple(args[1].shape[2:])
             self._record(read, results, operation=name, kernel_size=kernel, stride=stride, groups=groups)
         elif name in _POOLS:
-            stride = (args[2] if len(args) > 2 and args[2] else args[1])[0]
+            stride = tuple(args[2] if len(args) > 2 and args[2] else args[1])
             self._record(read, results[:1], operation=_POOLS[name], kernel_size=tuple(args[1]), stride=stride)
         else:
             operation = _OPERATIONS.get(name.rstrip("_"), name)
@@ -215,12 +217,12 @@ def _channels(tensor: Tensor) -> int:
 def _is_one_step(module: nn.Module, *, inside: bool) -> bool:
     """Tell whether a module is shown as one step: its operators are not what the reader of a block is after.
 
-    Squeeze-excite is one inside another block, and a kind of convolution that is not PyTorch's always.
+    Squeeze-excite is one inside another block; Dynamic Shift-Max and kinds of convolution not PyTorch's always are.
     """
     ours = not type(module).__module__.startswith("torch.")
     return (
         (inside and isinstance(module, SqueezeExcite))
-        or isinstance(module, ChannelWiseConv)
+        or isinstance(module, ChannelWiseConv | DynamicShiftMax)
         or (ours and hasattr(module, "kernel_size") and not list(module.children()))
     )
 
@@ -240,9 +242,12 @@ def _geometry(module: nn.Module) -> dict[str, Any]:
     """Return kernel, stride and groups of a module that works like a convolution."""
     if not hasattr(module, "kernel_size"):
         return {}
-    kernel, stride = module.kernel_size, getattr(module, "stride", 1)
     return {
-        "kernel_size": (kernel, kernel) if isinstance(kernel, int) else tuple(kernel),  # type: ignore[arg-type]
-        "stride": stride if isinstance(stride, int) else stride[0],
+        "kernel_size": _pair(module.kernel_size),
+        "stride": _pair(getattr(module, "stride", 1)),
         "groups": getattr(module, "groups", 1),
     }
+
+
+def _pair(value: Any) -> tuple[int, ...]:
+    return (value, value) if isinstance(value, int) else tuple(value)

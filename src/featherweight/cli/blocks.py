@@ -98,7 +98,7 @@ def _row(name: str, example: "Example") -> dict[str, Any]:
             {
                 "operation": step.operation, "module": step.module, "in_channels": step.in_channels,
                 "out_channels": step.out_channels, "channels": step.channels,
-                "kernel_size": list(step.kernel_size) if step.kernel_size else None, "stride": step.stride,
+                "kernel_size": list(step.kernel_size) if step.kernel_size else None, "stride": list(step.stride),
                 "groups": step.groups, "reads": list(step.reads),
             }
             for step in steps
@@ -134,6 +134,6 @@ def _print_steps(name: str, example: "Example") -> None:
             str(number), " ".join("input" if read == 0 else str(read) for read in step.reads), step.operation,
             step.module, "x".join(map(str, step.kernel_size or ())), f"{step.in_channels} -> {step.out_channels}",
             step.channels if step.channels != "same" else "", str(step.groups) if geometric else "",
-            str(step.stride) if geometric else "",
+            "x".join(map(str, step.stride)) if geometric else "",
         )  # fmt: skip
     print_table(table, example.note)

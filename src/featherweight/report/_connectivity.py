@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import torch
 from torch import Tensor
 
-from featherweight.blocks import Connectivity
+from featherweight.blocks import Connectivity, Link
 
 from ._svg import add, canvas, to_file
 
@@ -19,8 +19,8 @@ _COLOURS, _QUIET = 7, 7  # coloured series, and the number of the grey one
 def connectivity_picture(connectivity: Connectivity, *, title: str) -> str:
     """Draw what reaches what in a block, as an SVG file: lines from inputs to outputs, the same as a matrix, pixels.
 
-    Channels that are linked to each other, by whatever way, have one colour, so that groups are seen. Weak links, as of
-    squeeze-excite, are faint.
+    Channels that are linked to each other, by whatever way, have one colour, so that groups are seen. Links through the
+    mean of the picture, as by squeeze-excite, are faint.
 
     Args:
         connectivity: `featherweight.blocks.connectivity(block, in_channels)`.
@@ -50,12 +50,11 @@ def _colours(groups: Sequence[int]) -> list[int]:
     return [group % _COLOURS if group >= 0 else _QUIET for group in groups]
 
 
-def _cells(strengths: Tensor, weak: float) -> Iterator[tuple[int, int, bool]]:
-    """Go through the links of a matrix: row, column, whether it is strong; the weak ones first."""
-    for strong in (False, True):
-        chosen = strengths > weak if strong else (strengths > 0) & (strengths <= weak)
-        for row, column in chosen.nonzero().tolist():
-            yield row, column, strong
+def _cells(links: Tensor) -> Iterator[tuple[int, int, bool]]:
+    """Go through the links of a matrix: row, column, whether it is direct; the faint ones first."""
+    for kind in (Link.FAINT, Link.DIRECT):
+        for row, column in (links == kind).nonzero().tolist():
+            yield row, column, kind == Link.DIRECT
 
 
 def _lines(group: ElementTree.Element, links: Connectivity) -> None:
@@ -63,9 +62,9 @@ def _lines(group: ElementTree.Element, links: Connectivity) -> None:
     in_groups, out_groups = links.groups()
     in_colours, out_colours = _colours(in_groups), _colours(out_groups)
     top, bottom = 6.0, _SIDE - 6.0
-    for output, channel, strong in _cells(links.channels, links.WEAK):
+    for output, channel, direct in _cells(links.channels):
         way = {"x1": _place(channel, inputs), "y1": top, "x2": _place(output, outputs), "y2": bottom}
-        add(group, "line", class_=f"link l{in_colours[channel]}" if strong else "faint", **way)
+        add(group, "line", class_=f"link l{in_colours[channel]}" if direct else "faint", **way)
     for count, colours, y in ((inputs, in_colours, top), (outputs, out_colours, bottom)):
         for number, colour in enumerate(colours):
             add(group, "circle", cx=_place(number, count), cy=y, r=min(5.0, 0.36 * _SIDE / count), class_=f"s{colour}")
@@ -80,8 +79,8 @@ def _matrix(group: ElementTree.Element, links: Connectivity) -> None:
     cell = _SIDE / max(outputs, inputs)
     colours = _colours(links.groups()[0])
     add(group, "rect", width=cell * inputs, height=cell * outputs, class_="plate")
-    for output, channel, strong in _cells(links.channels, links.WEAK):
-        kind = f"s{colours[channel]}" if strong else "weak"
+    for output, channel, direct in _cells(links.channels):
+        kind = f"s{colours[channel]}" if direct else "faint"
         _square(group, channel, output, cell, kind)
 
 
@@ -89,8 +88,8 @@ def _pixels(group: ElementTree.Element, links: Connectivity) -> None:
     side = len(links.pixels)
     cell = _SIDE / side
     add(group, "rect", width=_SIDE, height=_SIDE, class_="plate")
-    for row, column, strong in _cells(links.pixels, links.WEAK):
-        _square(group, column, row, cell, "pixel" if strong else "weak")
+    for row, column, direct in _cells(links.pixels):
+        _square(group, column, row, cell, "pixel" if direct else "faint")
 
 
 def _square(group: ElementTree.Element, column: int, row: int, cell: float, kind: str) -> None:
@@ -100,12 +99,9 @@ def _square(group: ElementTree.Element, column: int, row: int, cell: float, kind
 
 
 def _read_channels(links: Connectivity) -> list[str]:
-    inputs = links.channels.shape[1]
-    strong = (links.channels > links.WEAK).sum(1)
-    lines = [f"an output reads {_between(strong)} of {inputs} channels"]
-    if ((links.channels > 0) & (links.channels <= links.WEAK)).any():
-        lines.append("and faintly all others")
-    return lines
+    direct = (links.channels == Link.DIRECT).sum(1)
+    read = f"an output reads {_between(direct)} of {links.channels.shape[1]} channels"
+    return [read, *_faintly(links.channels)]
 
 
 def _matrix_words(links: Connectivity) -> list[str]:
@@ -116,12 +112,13 @@ def _matrix_words(links: Connectivity) -> list[str]:
 
 
 def _read_pixels(links: Connectivity) -> list[str]:
-    strong = links.pixels > links.WEAK
-    rows, columns = (int(strong.any(dim).sum()) for dim in (1, 0))
-    lines = [f"an output pixel reads {rows} x {columns} pixels"]
-    if bool(((links.pixels > 0) & ~strong).any()):
-        lines.append("and faintly all others")
-    return lines
+    direct = links.pixels == Link.DIRECT
+    rows, columns = (int(direct.any(dim).sum()) for dim in (1, 0))
+    return [f"an output pixel reads {rows} x {columns} pixels", *_faintly(links.pixels)]
+
+
+def _faintly(links: Tensor) -> list[str]:
+    return ["and faintly all others"] if bool((links == Link.FAINT).any()) else []
 
 
 def _between(counts: Tensor) -> str:
