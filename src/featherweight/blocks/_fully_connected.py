@@ -38,7 +38,7 @@ class GridPool(nn.Module):
         return x
 
     def _window(self, x: Tensor, dim: int, size: int, i: int) -> Tensor:
-        begin, end = i * size // self.side, -(-(i + 1) * size // self.side)
+        begin, end = i * size // self.side, ((i + 1) * size + self.side - 1) // self.side
         part = x[:, :, begin:end] if dim == 2 else x[:, :, :, begin:end]
         return part.mean(dim, keepdim=True)
 
@@ -57,7 +57,7 @@ class FullyConnectedHead(nn.Module):
         num_classes: 0 leaves the last layer out: the head then gives the features.
         side: of the grid, in places; that of the network's own last map, which then passes unchanged.
         hidden_channels: widths of the layers before the last; none: the grid itself is classified.
-        dropout: probability after each hidden layer.
+        dropout: probability after each hidden layer, or after the grid where there is none.
         pool: what stands before the grid, or None.
     Shape: [N, in_channels, H, W] -> [N, num_classes]
     Cost per image, multiply-adds: the products of widths that follow one another, from in*side*side to num_classes.
@@ -99,6 +99,8 @@ class FullyConnectedHead(nn.Module):
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """[N, in_channels, H, W] -> [N, num_classes], or with `pre_logits` the classifier's input."""
         x = self.flatten(self.grid(x if self.pool is None else self.pool(x)))
+        if not self.hidden:
+            x = self.dropout(x)
         for layer in self.hidden:
             x = self.dropout(layer(x))
         return x if pre_logits else self.classifier(x)

@@ -23,8 +23,8 @@ class SqNxtBlock(nn.Module):
         behind_projection: the five layers read what the projection makes of x, and the projection alone has the
             stride (version 5); False: they read x, and the first of them has the stride too.
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]
-    Cost per image, multiply-adds (C out, g groups, H' x W' output): H'*W' * (in*C/2/g + C*C/8 + 9*C*C/8/g + C*C/2), with
-    C in the place of in behind the projection; the projection H'*W' * in*C
+    Cost per image, multiply-adds (C out, g groups, H' x W' output): H'*W' * (in*C/2/g + C*C/8 + 9*C*C/8/g + C*C/2),
+    with C in the place of in behind the projection; and the projection H'*W' * in*C
     Raises: ValueError: out_channels does not divide by 4 * groups or in_channels not by groups; the shape changes with
     projection=False.
     Source: Gholami et al. 2018, https://arxiv.org/abs/1803.10615, Fig. 1; order of the kernels, groups and projection

@@ -47,7 +47,8 @@ FIGURE_5 = (
 # Not here: the Xception of ShuffleNetV2's Tables 7 and 8, made small by its authors, who do not print its layers.
 PUBLISHED = (
     Published(resolution=299, params="22,855,952", top1=79.0, top5=94.5, source="Tables 1 and 3"),
-    Published(resolution=299, params="23M", multiply_adds="8.4B", top1=79.0, top5=94.5, source="EfficientNet's Table 2"),
+    Published(resolution=299, params="23M", multiply_adds="8.4B", top1=79.0, top5=94.5,
+              source="EfficientNet's Table 2"),
 )
 # fmt: on
 
