@@ -221,9 +221,12 @@ def test_on_the_meta_device() -> None:
     assert {parameter.device.type for parameter in report.model.parameters()} == {"meta"}
 
 
-def test_the_copy_folds_where_its_batch_norms_stand_behind_convolutions() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3, padding=1))
-    new = replace(model, nn.Conv2d, "ghost", keep=(), input_size=SIZE).model
+@pytest.mark.parametrize(
+    "brick",
+    [lambda: ConvNormAct(3, 8, kernel_size=3), lambda: nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8))],
+)
+def test_folding_does_not_take_a_replacement_for_a_convolution(brick) -> None:
+    new = replace(brick(), nn.Conv2d, "ghost", keep=(), input_size=SIZE).model
     with pytest.raises(FoldError, match="it follows a GhostModule, not a Conv2d"):
         fold_batch_norm(new)
 

@@ -40,7 +40,9 @@ def replace(
 
     A replacement by name is a convolution and no more: no batch norm, no activation at its end, and a bias where the
     convolution had one. The batch norm and activation that followed the convolution follow it too, as in the authors'
-    Ghost-ResNet. New weights are freshly drawn: train the network, then look at its accuracy.
+    Ghost-ResNet. New weights are freshly drawn (only "mitchell" takes the old ones over): train the network, then look
+    at its accuracy. Blocks with an activation of their own in front or inside, such as `LearnedGroupConv`, have no name
+    here, because the places of convolutions in a network are not theirs.
 
     Args:
         model: any network, of this library, of torchvision, of your own; it is left as it was.
@@ -57,7 +59,8 @@ def replace(
         options: of the replacement: `ratio=4` for ghost, `depth=3` for comp_conv.
     Returns: the copy, what was changed, what was left and why, and the cost before and after.
     Raises:
-        ValueError: unknown name of a replacement, a `keep` that names no module, an input size that does not fit.
+        ValueError: unknown name of a replacement, a `keep` that names no module, an input size that cannot be meant.
+        TypeError: unknown option of the replacement.
         ReplaceError: a replacement does not give the shapes of the convolution; the message names the layer.
 
     Example:

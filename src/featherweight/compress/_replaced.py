@@ -74,7 +74,7 @@ class Replaced:
 
     def changed_rows(self) -> Iterator[tuple[str, ...]]:
         """Write a heading, then a row for each layer that was replaced."""
-        yield "layer", "before", "after", "parameters before", "parameters after"
+        yield "layer", "convolution", "replacement", "parameters before", "after"
         for row in self.changed:
             yield row.name, row.before, row.after, format_count(row.params_before), format_count(row.params_after)
 
