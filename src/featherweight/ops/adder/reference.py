@@ -13,7 +13,7 @@ from torch import Tensor
 
 from featherweight.ops._convolution import Tap, grouped, taps
 
-PIECE = 2**16  # terms at a time: so few stay in the processor's cache
+PIECE = 2**18  # terms at a time: so few stay in the processor's cache
 
 Slope = Callable[[Tensor], Tensor]
 
@@ -44,13 +44,17 @@ def adder2d(
         in_pieces: False: all output channels at once, in operations that do not depend on the batch, for tracing.
     Returns: Y [N, O, H', W'].
     """
-    padded = grouped(_padded(x, padding), 1, groups)
-    maps = []
-    filters = grouped(weight, 0, groups)
-    for some in torch.split(filters, _channels(padded), 1) if in_pieces else [filters]:
-        differences = (_window(padded, tap) - _at(some, tap) for tap in taps(weight, stride, dilation))
-        maps.append(-reduce(torch.add, (difference.abs_().sum(3) for difference in differences)))
-    return torch.cat(maps, 2).flatten(1, 2)
+    padded, filters = grouped(_padded(x, padding), 1, groups), grouped(weight, 0, groups)
+    distances = (
+        _distance(_window(padded, tap), _at(filters, tap), in_pieces) for tap in taps(weight, stride, dilation)
+    )
+    return -reduce(torch.add, distances).flatten(1, 2)
+
+
+def _distance(there: Tensor, filters: Tensor, in_pieces: bool) -> Tensor:
+    """Sum |X - F| over channels for one place of the kernel: [N, groups, O/groups, H', W']."""
+    pieces = torch.split(filters, _channels(there), 1) if in_pieces else [filters]
+    return torch.cat([(there - some).abs_().sum(3) for some in pieces], 2)
 
 
 def input_gradient(
@@ -69,10 +73,12 @@ def input_gradient(
     Returns: [N, C, H, W].
     """
     padded = grouped(_padded(x, padding), 1, groups)
+    filters, grads = grouped(weight, 0, groups), grouped(grad, 1, groups)
     result = torch.zeros_like(padded)
-    for filters, part in _pieces(grad, padded, weight, groups):
-        for tap in taps(weight, stride, dilation):
-            slope = INPUT_SLOPES[gradient](_at(filters, tap) - _window(padded, tap))
+    for tap in taps(weight, stride, dilation):
+        there = _window(padded, tap)
+        for some, part in _pieces(there, _at(filters, tap), grads):
+            slope = INPUT_SLOPES[gradient](some - there)
             result[..., tap.rows, tap.columns] += slope.mul_(part.unsqueeze(3)).sum(2)
     (height, width), (above, left) = x.shape[2:], padding
     return result.flatten(1, 2)[..., above : above + height, left : left + width].contiguous()
@@ -94,24 +100,26 @@ def weight_gradient(
     Returns: [O, C/groups, kh, kw].
     """
     padded = grouped(_padded(x, padding), 1, groups)
-    parts = []
-    for filters, part in _pieces(grad, padded, weight, groups):
-        result = torch.empty_like(filters)
-        for tap in taps(weight, stride, dilation):
-            slope = FILTER_SLOPES[gradient](_window(padded, tap) - _at(filters, tap))
-            result[..., tap.i, tap.j] = slope.mul_(part.unsqueeze(3)).sum((0, 4, 5))
-        parts.append(result)
-    return torch.cat(parts, 1).flatten(0, 1).contiguous()
+    filters, grads = grouped(weight, 0, groups), grouped(grad, 1, groups)
+    result = torch.empty_like(filters, memory_format=torch.contiguous_format)
+    for tap in taps(weight, stride, dilation):
+        there = _window(padded, tap)
+        slopes = (
+            FILTER_SLOPES[gradient](there - some).mul_(part.unsqueeze(3)).sum((0, 4, 5))
+            for some, part in _pieces(there, _at(filters, tap), grads)
+        )
+        result[..., tap.i, tap.j] = torch.cat(list(slopes), 1)
+    return result.flatten(0, 1)
 
 
 def _padded(x: Tensor, padding: Sequence[int]) -> Tensor:
     rows, columns = padding
-    return F.pad(x, (columns, columns, rows, rows)).contiguous()
+    return F.pad(x, (columns, columns, rows, rows))
 
 
 def _window(padded: Tensor, tap: Tap) -> Tensor:
     """The pixels that a place of the kernel meets: [N, groups, 1, C/groups, H', W']."""
-    return padded[..., tap.rows, tap.columns].unsqueeze(2)
+    return padded[..., tap.rows, tap.columns].unsqueeze(2).contiguous()
 
 
 def _at(filters: Tensor, tap: Tap) -> Tensor:
@@ -119,13 +127,12 @@ def _at(filters: Tensor, tap: Tap) -> Tensor:
     return filters[..., tap.i, tap.j, None, None]
 
 
-def _channels(padded: Tensor) -> int:
+def _channels(there: Tensor) -> int:
     """How many output channels of each group to do at a time."""
-    return max(1, PIECE // max(1, padded.numel()))
+    return max(1, PIECE // max(1, there.numel()))
 
 
-def _pieces(grad: Tensor, padded: Tensor, weight: Tensor, groups: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _pieces(there: Tensor, filters: Tensor, grads: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Go through the filters and the gradients of their outputs, some output channels of each group at a time."""
-    channels = _channels(padded)
-    filters, gradients = grouped(weight, 0, groups), grouped(grad, 1, groups)
-    yield from zip(torch.split(filters, channels, 1), torch.split(gradients, channels, 2), strict=True)
+    channels = _channels(there)
+    yield from zip(torch.split(filters, channels, 1), torch.split(grads, channels, 2), strict=True)
