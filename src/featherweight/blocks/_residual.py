@@ -108,9 +108,9 @@ class BasicBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
-        y: Tensor = self.second(self.first(x))
-        y += self.shortcut(x)
-        return self.act(y)
+        branch: Tensor = self.second(self.first(x))
+        y: Tensor = self.act(branch.add_(self.shortcut(x)))
+        return y
 
 
 class BottleneckBlock(nn.Module):
@@ -161,9 +161,9 @@ class BottleneckBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
-        y: Tensor = self.expand(self.spatial(self.reduce(x)))
-        y += self.shortcut(x)
-        return self.act(y)
+        branch: Tensor = self.expand(self.spatial(self.reduce(x)))
+        y: Tensor = self.act(branch.add_(self.shortcut(x)))
+        return y
 
 
 def _shortcut(kind: str, in_channels: int, out_channels: int, stride: int, layer: Layer) -> nn.Module:
