@@ -163,7 +163,7 @@ class Watch(fx.Interpreter):
 
     def run_node(self, node: fx.Node) -> object:
         result = super().run_node(node)
-        if node.op != "output":
+        if node.op not in ("output", "get_attr"):  # what the network holds, such as an index, is no activation
             self.note(*_tensors(result))
         return result
 
