@@ -39,6 +39,13 @@ def test_names_do_not_matter(model: nn.Module) -> None:
     assert same(snapshot(model), snapshot(other))
 
 
+def test_equal_names_decide_whatever_the_order(model: nn.Module) -> None:
+    other = create(NAME, **OPTIONS)
+    theirs = dict(sorted(snapshot(other).items(), reverse=True))
+    assert load_weights(model, theirs).order == "by name"
+    assert same(snapshot(model), snapshot(other))
+
+
 def test_counters_are_optional_and_eps_is_set(model: nn.Module) -> None:
     theirs = {f"net.{name}": tensor + 1 for name, tensor in snapshot(model).items() if "num_batches" not in name}
     load_weights(model, theirs, batch_norm_eps=1e-3)
@@ -64,11 +71,10 @@ def test_other_shape_is_named_on_both_sides(model: nn.Module) -> None:
 
 
 def test_other_role_is_refused_even_where_shapes_agree(model: nn.Module) -> None:
-    theirs = snapshot(model)
-    weight, bias = theirs.pop("stem.norm.weight"), theirs.pop("stem.norm.bias")
-    first = "stem.conv.weight"
-    swapped = {first: theirs.pop(first), "stem.norm.bias": bias, "stem.norm.weight": weight, **theirs}
-    with pytest.raises(ValueError, match=r"tensor 2 differs: stem\.norm\.weight \[16\] here, stem\.norm\.bias \[16\]"):
+    theirs = renamed(snapshot(model))
+    first = [f"layerstem_{name}" for name in ("conv_weight.weight", "norm_bias.bias", "norm_weight.weight")]
+    swapped = {name: theirs.pop(name) for name in first} | theirs
+    with pytest.raises(ValueError, match=r"tensor 2 differs: stem\.norm\.weight \[16\] here, layerstem_norm_bias"):
         load_weights(model, swapped)
 
 

@@ -2,80 +2,162 @@
 
 import json
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
 from featherweight._files import write_atomically
 
+from ._checkpoints import COUNTERS, OURS, Checkpoint, read_checkpoint, read_safetensors
+from ._counterparts import counterparts
 from ._meta import on_meta_device
 from ._registry import create
-
-_COUNTER = "num_batches_tracked"  # a batch norm's count of its training steps: peers' files may lack it
-_KEY = "featherweight"  # of our entry in a file's metadata
+from ._structure import Ends, Fitted, ends, fit, order_by_name
 
 
-def load_weights(model: nn.Module, state_dict: Mapping[str, Tensor], *, batch_norm_eps: float | None = None) -> None:
-    """Fill a network with the weights of torchvision's or timm's same network.
+class WeightsWarning(UserWarning):
+    """Weights were made to fit, or do not give quite what they gave where they come from."""
 
-    Names do not matter, structure does: the tensors of both are gone through in order, and each pair must have the
-    same role (weight, bias, running mean or variance) and the same shape. A linear layer and a 1x1 convolution of
-    equal widths count as the same.
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What `load_weights` did; its text says it in lines.
 
     Args:
-        state_dict: of the other network, in its own order.
+        source: where the weights come from.
+        tensors: how many were taken.
+        order: how they were matched: "by name", "in their order", or in that of a network of torchvision or timm.
+        adapted: a line for what was changed to fit.
+        dropped: a line for what was left out.
+    """
+
+    source: str
+    tensors: int
+    order: str
+    adapted: tuple[str, ...] = ()
+    dropped: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return "\n".join((f"{self.tensors} tensors of {self.source}, {self.order}", *self.adapted, *self.dropped))
+
+
+def load_weights(
+    model: nn.Module,
+    source: Mapping[str, object] | str | os.PathLike[str],
+    *,
+    batch_norm_eps: float | None = None,
+    adapt: bool = False,
+    entry: str | None = None,
+) -> Loaded:
+    """Fill a network with the weights of the same network of torchvision, timm, its authors, or a file of ours.
+
+    Where the names are ours they decide. Else names do not matter, structure does: the tensors of both are gone
+    through in order, and each pair must have the same role (weight, bias, running mean or variance) and the same
+    shape. A linear layer and a convolution over the whole of its map count as the same. A safetensors file keeps its
+    tensors sorted by name; their order is then that of torchvision's or timm's network that has the same names.
+
+    A file of torch.save is read as tensors, numbers, text and containers of them; one that holds more is refused, not
+    run.
+
+    Args:
+        source: a state dict; or the path of a file that ends in .safetensors or, of torch.save, in .pth, .pt, .bin,
+            .tar or .ckpt. What training scripts wrap it in is taken off: an entry "state_dict_ema", "model_ema",
+            "state_dict" or "model" (the first that is there), and "module." or "_orig_mod." before all names.
         batch_norm_eps: what the other network's batch norms add to the variance, if not PyTorch's 1e-5:
             torchvision's MobileNetV3 and most EfficientNets have 1e-3, as the networks' first releases had. It belongs
-            to the weights: with another value the outputs differ.
-    Raises: ValueError: the structures differ; the message names the first pair that does. The model is unchanged.
+            to the weights: with another value the outputs differ. A file of `save_model` says its own.
+        adapt: make weights fit that are for another number of input channels (m' from c: w'[:, j] = w[:, j mod c] *
+            c / m', or the sum over the channels for one), and leave out a classifier for another number of classes,
+            ours then staying as it was. Done with a `WeightsWarning`.
+        entry: of a file or dictionary, where the state dict is.
+    Returns: what was done.
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file cannot be read or holds no state dict; or the structures differ, and the message names the
+            first pair that does. The model is unchanged.
 
     Example:
         >>> from featherweight.networks import create
         >>> theirs = {f"net.{name}": tensor for name, tensor in create("mobilenet_v2", width=0.35).state_dict().items()}
-        >>> load_weights(create("mobilenet_v2", width=0.35), theirs)
+        >>> print(load_weights(create("mobilenet_v2", width=0.35), theirs))
+        262 tensors of a state dict, in their order
         >>> load_weights(create("mobilenet_v2", width=0.5), theirs)
         Traceback (most recent call last):
         ...
         ValueError: tensor 26 differs: body.1.project.conv.weight [16, 48, 1, 1] here, net... [8, 48, 1, 1] there
     """
+    loaded = fill(model, read_checkpoint(source, entry), batch_norm_eps=batch_norm_eps, adapt=adapt)
+    say(loaded, stacklevel=3)
+    return loaded
+
+
+def fill(model: nn.Module, checkpoint: Checkpoint, *, batch_norm_eps: float | None, adapt: bool) -> Loaded:
+    """Do what `load_weights` describes, in silence."""
+    if batch_norm_eps is None:
+        batch_norm_eps = checkpoint.batch_norm_eps
     ours = model.state_dict()
-    names = [name for name in ours if not name.endswith(_COUNTER)]
-    their_names = [name for name in state_dict if not name.endswith(_COUNTER)]
-    for place, (name, theirs) in enumerate(zip(names, their_names, strict=False), 1):
-        if not _same(name, ours[name], theirs, state_dict[theirs]):
-            raise ValueError(
-                f"tensor {place} differs: {name} {list(ours[name].shape)} here, "
-                f"{theirs} {list(state_dict[theirs].shape)} there"
-            )
-    if len(names) != len(their_names):
-        longer, where = (names, "here") if len(names) > len(their_names) else (their_names, "there")
-        first = longer[min(len(names), len(their_names))]
-        raise ValueError(
-            f"{len(names)} tensors here, {len(their_names)} there; the first without a partner: {first} {where}"
-        )
-    filled = {
-        name: state_dict[theirs].reshape(ours[name].shape) for name, theirs in zip(names, their_names, strict=True)
+    fitted, order = _fit(model, {name: ours[name] for name in ours if not name.endswith(COUNTERS)}, checkpoint, adapt)
+    counted = {
+        _beside(name, COUNTERS[0]): checkpoint.counters[_beside(theirs, COUNTERS[0])]
+        for name, theirs in fitted.partners.items()
+        if name.endswith("running_var") and _beside(theirs, COUNTERS[0]) in checkpoint.counters
     }
-    for name, theirs in zip(names, their_names, strict=True):
-        counter = _beside(theirs, _COUNTER)
-        if name.endswith("running_var") and counter in state_dict:
-            filled[_beside(name, _COUNTER)] = state_dict[counter]
-    model.load_state_dict({**ours, **filled})
+    model.load_state_dict({**ours, **fitted.tensors, **counted})
     if batch_norm_eps is not None:
         for norm in _batch_norms(model):
             norm.eps = batch_norm_eps
+    return Loaded(
+        source=checkpoint.source, tensors=len(fitted.tensors), order=order, adapted=fitted.adapted,
+        dropped=fitted.dropped,
+    )  # fmt: skip
 
 
-def _same(name: str, ours: Tensor, their_name: str, theirs: Tensor) -> bool:
-    if name.rpartition(".")[2] != their_name.rpartition(".")[2]:
-        return False
-    wanted, given = list(ours.shape), list(theirs.shape)
-    one_by_one = {len(wanted), len(given)} == {2, 4} and (wanted + given)[-2:] == [1, 1]
-    return wanted == given or (one_by_one and wanted[:2] == given[:2])
+def say(loaded: Loaded, *, stacklevel: int) -> None:
+    """Warn of what was changed and left out."""
+    for line in (*loaded.adapted, *loaded.dropped):
+        warnings.warn(f"weights from {loaded.source}: {line}", WeightsWarning, stacklevel=stacklevel)
+
+
+def _fit(model: nn.Module, ours: Mapping[str, Tensor], checkpoint: Checkpoint, adapt: bool) -> tuple[Fitted, str]:
+    """Fit the tensors in the first order that fits; say which."""
+    places = ends(model)
+    failure: ValueError | None = None
+    for how, order in _orders(model, ours, checkpoint, places):
+        try:
+            return fit(ours, checkpoint.tensors, order, ends=places, adapt=adapt), how
+        except ValueError as error:
+            failure = failure or error
+    if failure is None:
+        first = next((name for name in checkpoint.tensors if name not in ours), "none of ours is there")
+        raise ValueError(
+            f"{checkpoint.source} is sorted by names, and they are neither this network's nor those of the same "
+            f"network of an installed torchvision or timm, so that nothing says which is which; the first: {first}"
+        )
+    raise failure
+
+
+def _orders(
+    model: nn.Module, ours: Mapping[str, Tensor], checkpoint: Checkpoint, places: Ends | None
+) -> Iterator[tuple[str, Sequence[str]]]:
+    """Go through the orders in which their tensors may be ours."""
+    theirs = checkpoint.tensors
+    by_name = order_by_name(ours, theirs, places)
+    if by_name is not None:
+        yield "by name", by_name
+        return
+    if checkpoint.ordered:
+        yield "in their order", list(theirs)
+    name, options = getattr(model, "name", None), getattr(model, "options", None)
+    if isinstance(name, str) and isinstance(options, dict):
+        for counterpart in counterparts(name, options):
+            order = [key for key in counterpart.build().state_dict() if not key.endswith(COUNTERS)]
+            if theirs.keys() == set(order):
+                yield f"in the order of {counterpart}", order
 
 
 def _beside(name: str, attribute: str) -> str:
@@ -104,11 +186,11 @@ def save_model(model: nn.Module, path: str | os.PathLike[str], metadata: Mapping
         >>> load_model(save_model(model, f"{tempfile.mkdtemp()}/model.safetensors")).num_classes
         10
     """
-    if metadata and _KEY in metadata:
-        raise ValueError(f"the metadata key {_KEY!r} is ours; call yours otherwise")
+    if metadata and OURS in metadata:
+        raise ValueError(f"the metadata key {OURS!r} is ours; call yours otherwise")
     record = json.dumps({"version": version("featherweight"), **_recipe(model)})
     tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    content = safetensors.torch.save(tensors, {**(metadata or {}), _KEY: record})
+    content = safetensors.torch.save(tensors, {**(metadata or {}), OURS: record})
     write_atomically(path, _metadata_in_order(content))
     return Path(path)
 
@@ -153,15 +235,10 @@ def load_model(path: str | os.PathLike[str]) -> nn.Module:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no such file: {path}")
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
-    except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
-    if _KEY not in metadata:
-        raise ValueError(f"{path} was not written by featherweight.save_model: its metadata has no {_KEY!r}")
-    record = json.loads(metadata[_KEY])
+    tensors, metadata = read_safetensors(path)
+    if OURS not in metadata:
+        raise ValueError(f"{path} was not written by featherweight.save_model: its metadata has no {OURS!r}")
+    record = json.loads(metadata[OURS])
     model = _build(record["name"], record["options"])
     try:
         model.load_state_dict(tensors, assign=True)
