@@ -4,8 +4,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
 
 from ._conv import ConvNormAct, activation
 
@@ -36,12 +36,9 @@ def with_norm(convolution: Convolution) -> Layer:
 
     Example:
         >>> from functools import partial
-        >>> with_norm(partial(nn.Conv2d, padding=1))(16, 32, kernel_size=3, stride=2)
-        Sequential(
-          (conv): Conv2d(16, 32, kernel_size=(3, 3), stride=(2, 2), padding=(1, 1))
-          (norm): BatchNorm2d(32, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)
-          (act): ReLU(inplace=True)
-        )
+        >>> layer = with_norm(partial(nn.Conv2d, padding=1))(16, 32, kernel_size=3, stride=2)
+        >>> [type(module).__name__ for module in layer]
+        ['Conv2d', 'BatchNorm2d', 'ReLU']
     """
 
     def layer(
@@ -201,7 +198,8 @@ class PadShortcut(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
-        return pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.added_channels))
+        x = x[:, :, :: self.stride, :: self.stride]
+        return torch.cat((x, x.new_zeros(x.shape[0], self.added_channels, x.shape[2], x.shape[3])), 1)
 
     def extra_repr(self) -> str:
         """Show channels added and stride in the module's text."""
