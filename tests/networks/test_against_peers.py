@@ -55,7 +55,7 @@ def fill_and_calibrate(model: nn.Module, pixels: torch.Tensor) -> None:
     """Draw weights, and set batch-norm statistics and last layer so that the logits depend on the picture."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight)
+            nn.init.kaiming_uniform_(module.weight)
             last = module
             if module.bias is not None:
                 nn.init.normal_(module.bias, 0.0, 0.1)

@@ -77,8 +77,9 @@ def _from_timm(counterpart: Counterpart) -> Mapping[str, Tensor]:
     address = f"https://huggingface.co/{place.hf_hub_id}" if place.hf_hub_id else place.url
     with _fetching(counterpart, address, OSError, *hub.errors.HfHubHTTPError.__bases__):  # its HTTP client's errors
         model: nn.Module = timm.create_model(counterpart.theirs, pretrained=True)
-    if place.hf_hub_id:
-        _check_hub_file(counterpart, hub.try_to_load_from_cache(place.hf_hub_id, "model.safetensors"))
+    for file in ("model.safetensors", "pytorch_model.bin") if place.hf_hub_id else ():
+        if isinstance(cached := hub.try_to_load_from_cache(place.hf_hub_id, file), str):
+            _check_hub_file(counterpart, cached)
     return model.state_dict()
 
 
