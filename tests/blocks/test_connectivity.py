@@ -88,7 +88,7 @@ def test_squeeze_excite_links_everything_faintly() -> None:
 def test_groups() -> None:
     assert connectivity(ConvNormAct(6, 4, groups=2), 6).groups() == ([0, 0, 0, 1, 1, 1], [0, 0, 1, 1])
     assert Connectivity(channels=torch.tensor([[0, 2], [1, 0]]), pixels=torch.ones(1, 1)).groups() == (
-        [0, 1], [1, -1],
+        [-1, 0], [0, -1],
     )  # fmt: skip
 
 

@@ -14,6 +14,8 @@ NOT_BLOCKS = {
     "ClassifierHead": "from pictures to classes",
     "ConvClassifier": "from pictures to classes",
     "ConvClassifierHead": "from pictures to classes",
+    "MicroHead": "from pictures to classes",
+    "MicroStem": "MicroDepthwise, and a shuffle, at the beginning",
     "FullyConnectedHead": "from pictures to classes",
     "NormedClassifierHead": "from pictures to classes",
     "NormAct": "works on each value by itself",

@@ -10,7 +10,8 @@ def test_every_block_is_shown_with_its_steps(featherweight) -> None:
     lines = featherweight("blocks").out.splitlines()
     for name, example in GALLERY.items():
         line = next(line for line in lines if line.split()[:1] == [name])
-        assert in_words(structure(example.make(), example.in_channels)) in line
+        first_words, *_ = in_words(structure(example.make(), example.in_channels)).split(" | ")
+        assert first_words in line
 
 
 def test_json_of_all_has_that_of_each(featherweight) -> None:

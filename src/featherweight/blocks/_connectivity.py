@@ -40,7 +40,7 @@ class Connectivity:
     def groups(self) -> tuple[list[int], list[int]]:
         """Return the group of every input and of every output channel; direct links join channels into a group.
 
-        Groups are numbered from 0 by their first input channel; -1 stands for an output without a direct link.
+        Groups are numbered from 0 by their first input channel; -1 stands for a channel without a direct link.
 
         Example:
             >>> from torch import nn
@@ -52,8 +52,8 @@ class Connectivity:
         for channels in reads:
             joined = {inputs[channel] for channel in channels}
             inputs = [min(joined) if group in joined else group for group in inputs]
-        names = {group: number for number, group in enumerate(dict.fromkeys(inputs))}
-        numbers = [names[group] for group in inputs]
+        used = sorted({inputs[channel] for channels in reads for channel in channels})
+        numbers = [used.index(group) if group in used else -1 for group in inputs]
         return numbers, [numbers[channels[0]] if channels else -1 for channels in reads]
 
 

@@ -21,9 +21,10 @@ from ._interleaved_low_rank import InterleavedLowRankGroupConv
 from ._interleaved_sparse import InterleavedSparseConv
 from ._inverted_residual import InvertedResidual
 from ._learned_group_conv import CondenseLayer, LearnedGroupConv
-from ._micro import DynamicShiftMax, MicroBlockA, MicroBlockB, MicroBlockC, MicroDepthwise, MicroExpansion
+from ._micro import MicroBlockA, MicroBlockB, MicroBlockC, MicroDepthwise, MicroExpansion
 from ._mitchell import MitchellConv2d
 from ._residual import BasicBlock, BottleneckBlock
+from ._shift_max import DynamicShiftMax
 from ._shuffle import ShuffleUnitV1, ShuffleUnitV2
 from ._squeeze_excite import SqueezeExcite
 from ._squeezenext import SqNxtBlock
@@ -137,7 +138,7 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
         ),
         "InterleavedLowRankGroupConv": Example(
             "interleaved low-rank group convolution of IGCV3",
-            partial(InterleavedLowRankGroupConv, _C, _C, hidden_channels=6 * _C), _C,
+            partial(InterleavedLowRankGroupConv, _C, _C, hidden_channels=2 * _C), _C,
             "An inverted residual whose 1x1 layers work in two groups; the permutation between joins the groups.",
         ),
         "ChannelWiseConv": Example(
@@ -163,14 +164,14 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
             "A channel-wise convolution in front lets the two groups see each other.",
         ),
         "InvertedResidual": Example(
-            "inverted residual of MobileNetV2", partial(InvertedResidual, _C, _C, hidden_channels=6 * _C), _C,
+            "inverted residual of MobileNetV2", partial(InvertedResidual, _C, _C, hidden_channels=2 * _C), _C,
             "Narrow at both ends, wide and depthwise between; the input is added, so the diagonal and the centre pixel "
             "are strongest.",
         ),
         "InvertedResidual-attention": Example(
             "inverted residual of MobileNetV3, with squeeze-excite",
             partial(
-                InvertedResidual, _C, _C, hidden_channels=4 * _C, kernel_size=5, activation="hard_swish",
+                InvertedResidual, _C, _C, hidden_channels=2 * _C, kernel_size=5, activation="hard_swish",
                 attention=partial(SqueezeExcite, squeeze_channels=_C),
             ),
             _C,
@@ -178,7 +179,7 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
         ),
         "FusedInvertedResidual": Example(
             "fused inverted residual of EfficientNetV2",
-            partial(FusedInvertedResidual, _C, _C, hidden_channels=4 * _C), _C,
+            partial(FusedInvertedResidual, _C, _C, hidden_channels=2 * _C), _C,
             "One ordinary 3x3 convolution in the place of the expanding and the depthwise layer: the same links.",
         ),
         "EffNetBlock": Example(
@@ -202,7 +203,7 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
             "Half of the outputs are computed from one pixel; the ghosts see 3 x 3 pixels of those.",
         ),
         "GhostBottleneck": Example(
-            "bottleneck of GhostNet", partial(GhostBottleneck, _C, _C, hidden_channels=4 * _C), _C,
+            "bottleneck of GhostNet", partial(GhostBottleneck, _C, _C, hidden_channels=2 * _C), _C,
             "Two ghost modules see 5 x 5 pixels without a depthwise layer between them.",
         ),
         "DynamicShiftMax": Example(
@@ -227,7 +228,7 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
             "Block A with the expanding half behind it.",
         ),
         "MicroBlockC": Example(
-            "Micro-Block C of MicroNet", partial(MicroBlockC, 16, 16, hidden_channels=32, groups=(4, 4, 4, 4)), 16,
+            "Micro-Block C of MicroNet", partial(MicroBlockC, 8, 8, hidden_channels=16, groups=(4, 4, 4, 4)), 8,
             "Expand in groups, filter depthwise, squeeze in groups; Dynamic Shift-Max and shuffles join the groups.",
         ),
         "AdderConv2d": Example(
@@ -235,7 +236,7 @@ GALLERY: Mapping[str, Example] = MappingProxyType(
             "The links of an ordinary convolution, without a multiplication.",
         ),
         "MitchellConv2d": Example(
-            "convolution with products by addition", partial(MitchellConv2d, _C, _C, kernel_size=3), _C,
+            "convolution with products by addition", partial(MitchellConv2d, 6, 6, kernel_size=3), 6,
             "The links of an ordinary convolution, with integer additions in the place of multiplications.",
         ),
         "CompConv": Example(

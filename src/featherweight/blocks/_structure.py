@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from ._channel_wise import ChannelWiseConv
-from ._micro import DynamicShiftMax
+from ._shift_max import DynamicShiftMax
 from ._squeeze_excite import SqueezeExcite
 
 _SIDE = 16  # of the picture, in pixels; divides by every stride
@@ -102,7 +102,7 @@ def in_words(steps: Iterable[Step]) -> str:
     for number, step in enumerate(steps, start=1):
         follows = number - 1 in step.reads
         if line:
-            line += ", " if follows and step.operation in _ATTACHED else " | " if follows else " // "
+            line += ", " if follows and step.operation in ATTACHED else " | " if follows else " // "
         line += str(step)
     return line
 
@@ -117,7 +117,10 @@ _ACTIVATIONS = {
     "leaky_relu": "leaky ReLU",
 }
 _NORMS = {"native_batch_norm": "BN", "_native_batch_norm_legit_no_training": "BN"}
-_ATTACHED = frozenset((*_ACTIVATIONS.values(), *_NORMS.values()))
+SAME_PLACE = frozenset((*_ACTIVATIONS, *_NORMS))  # operators that keep each channel in its place
+ATTACHED = frozenset((*_ACTIVATIONS.values(), *_NORMS.values()))
+SPLIT = "split"
+REORDERING = frozenset(("transpose", "permute"))
 _POOLS = {"avg_pool2d": "average", "max_pool2d_with_indices": "maximum"}
 _OPERATIONS = {
     **_ACTIVATIONS,
@@ -125,20 +128,20 @@ _OPERATIONS = {
     "add": "add",
     "mul": "scale",
     "cat": "join",
-    "split": "split",
-    "split_with_sizes": "split",
-    "slice": "cut",
+    "split": SPLIT,
+    "split_with_sizes": SPLIT,
+    "slice": SPLIT,
+    "select": SPLIT,
     "mean": "mean",
     "_adaptive_avg_pool2d": "mean",
     "channel_shuffle": "shuffle",
     "native_channel_shuffle": "shuffle",
-    "transpose": "shuffle",
-    "permute": "shuffle",
+    **dict.fromkeys(REORDERING, "shuffle"),
     "index": "fetch",
     "index_select": "fetch",
     "maximum": "maximum",
 }
-_SAME_VALUES = frozenset(
+SAME_VALUES = frozenset(
     ("view", "_unsafe_view", "reshape", "alias", "detach", "clone", "contiguous", "expand", "squeeze", "unsqueeze")
 )
 
@@ -178,7 +181,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def _enter(self, name: str, module: nn.Module, args: tuple[Any, ...]) -> None:
         self.modules.append(name)
-        if self.whole is None and _is_one_step(module, inside=bool(name)):
+        if self.whole is None and is_one_step(module, inside=bool(name)):
             self.whole = name
 
     def _leave(self, name: str, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
@@ -194,7 +197,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             return result
         read = [leaf for leaf in tree_leaves(args) if isinstance(leaf, Tensor)]
         results = [leaf for leaf in tree_leaves(result) if isinstance(leaf, Tensor)]
-        if name in _SAME_VALUES:
+        if name in SAME_VALUES:
             for step in self._reads(read)[:1]:
                 self.wrote(results[0], step)
         elif name == "convolution":
@@ -214,7 +217,7 @@ def _channels(tensor: Tensor) -> int:
     return prod(tensor.shape[1:-2]) if tensor.ndim > 3 else tensor.shape[-1]
 
 
-def _is_one_step(module: nn.Module, *, inside: bool) -> bool:
+def is_one_step(module: nn.Module, *, inside: bool) -> bool:
     """Tell whether a module is shown as one step: its operators are not what the reader of a block is after.
 
     Squeeze-excite is one inside another block; Dynamic Shift-Max and kinds of convolution not PyTorch's always are.

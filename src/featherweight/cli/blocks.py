@@ -71,11 +71,9 @@ def draw(example: "Example", path: Path) -> Path:
     Raises: OSError: the file cannot be written.
     """
     from featherweight._files import write_atomically
-    from featherweight.blocks import connectivity
     from featherweight.report import connectivity_picture
 
-    links = connectivity(example.make(), example.in_channels)
-    return write_atomically(path, connectivity_picture(links, title=example.title))
+    return write_atomically(path, connectivity_picture(example.make(), example.in_channels, title=example.title))
 
 
 def _steps(example: "Example") -> tuple["Step", ...]:

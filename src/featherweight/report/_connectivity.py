@@ -4,50 +4,72 @@ from collections.abc import Iterator, Sequence
 from xml.etree import ElementTree
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from featherweight.blocks import Connectivity, Link
+from featherweight.blocks import Connectivity, Link, Row, connectivity, levels, wiring
 
 from ._svg import add, canvas, to_file
+from ._wiring import COLOURS, QUIET, draw_wiring
 
-_SIDE = 216  # of each of the three parts, in pixels
+_SIDE = 216  # of the matrix and of the pixels, in pixels
+_WORDS, _WIDE = 176, 300  # of the drawing layer by layer: its words, the drawing itself
+_LEVEL = 46  # height of one layer, where there are many
 _GAP = 44
 _LEFT, _TOP, _FOOT = 16, 58, 48
-_COLOURS, _QUIET = 7, 7  # coloured series, and the number of the grey one
 
 
-def connectivity_picture(connectivity: Connectivity, *, title: str) -> str:
-    """Draw what reaches what in a block, as an SVG file: lines from inputs to outputs, the same as a matrix, pixels.
+def connectivity_picture(block: nn.Module, in_channels: int, *, title: str) -> str:
+    """Draw what reaches what in a block, as an SVG file: channels layer by layer, from end to end, and pixels.
 
-    Channels that are linked to each other, by whatever way, have one colour, so that groups are seen. Links through the
-    mean of the picture, as by squeeze-excite, are faint.
+    On the left each step has a row of channels, with lines to those that it is made from; in the middle are the links
+    from input to output that come of it, on the right the input pixels that one output pixel hangs on. Links through
+    the mean of the picture, as by squeeze-excite, are faint.
 
     Args:
-        connectivity: `featherweight.blocks.connectivity(block, in_channels)`.
-        title: what it is of.
+        block: maps [N, in_channels, H, W] to [N, out_channels, H', W']; with few channels, as in `GALLERY`.
+        title: what it is.
 
     Example:
         >>> from torch import nn
-        >>> from featherweight.blocks import connectivity
-        >>> connectivity_picture(connectivity(nn.Conv2d(4, 4, 1, groups=2), 4), title="grouped")[:4]
+        >>> connectivity_picture(nn.Conv2d(4, 4, 1, groups=2), 4, title="grouped")[:4]
         '<svg'
     """
-    width, height = 2 * _LEFT + 3 * _SIDE + 2 * _GAP, _TOP + _SIDE + _FOOT
-    svg = canvas(width, height, f"Connectivity of {title}")
+    rows, links = wiring(block, in_channels), connectivity(block, in_channels)
+    tall = max(_SIDE, _LEVEL * max(levels(rows)))
+    x_matrix = _LEFT + _WORDS + _WIDE + _GAP
+    x_pixels = x_matrix + _SIDE + _GAP
+    svg = canvas(x_pixels + _SIDE + _LEFT, _TOP + tall + _FOOT, f"Connectivity of {title}")
     svg.set("class", "chart links")
     add(svg, "text", title, x=_LEFT, y=22, class_="name")
-    parts = (_lines, "channels, in to out", _read_channels), (_matrix, "the same as a matrix", _matrix_words)
-    for number, (draw, heading, words) in enumerate((*parts, (_pixels, "pixels of one output", _read_pixels))):
-        group = add(svg, "g", transform=f"translate({_LEFT + number * (_SIDE + _GAP)},{_TOP})")
-        add(group, "text", heading, x=0, y=-12, class_="axis")
-        draw(group, connectivity)
-        for line, text in enumerate(words(connectivity)):
-            add(group, "text", text, x=0, y=_SIDE + 20 + 17 * line)
+    part = _part(svg, _LEFT + _WORDS, "channels, step by step", [])
+    draw_wiring(part, rows, _first_colours(rows), width=_WIDE, height=tall)
+    _matrix(_part(svg, x_matrix, "inputs (across) to outputs", _read_channels(links)), links)
+    _pixels(_part(svg, x_pixels, "input pixels of one output", _read_pixels(links)), links)
     return to_file(svg)
 
 
-def _colours(groups: Sequence[int]) -> list[int]:
-    return [group % _COLOURS if group >= 0 else _QUIET for group in groups]
+def _part(svg: ElementTree.Element, x: float, heading: str, words: Sequence[str]) -> ElementTree.Element:
+    """Begin one of the three parts."""
+    group = add(svg, "g", transform=f"translate({x},{_TOP})")
+    add(group, "text", heading, x=0, y=-12, class_="axis")
+    for line, text in enumerate(words):
+        add(group, "text", text, x=0, y=_SIDE + 20 + 17 * line)
+    return group
+
+
+def _first_colours(rows: Sequence[Row]) -> list[int]:
+    """Colour the input by the groups of the first step that has any."""
+    for row in rows[1:]:
+        if row.reads.keys() == {0}:
+            links = Connectivity(channels=row.reads[0].long() * Link.DIRECT, pixels=row.reads[0])
+            if max(links.groups()[0]) > 0:
+                return _colours(links)
+    return [0] * rows[0].channels
+
+
+def _colours(links: Connectivity) -> list[int]:
+    """Give the input channels the colours of their groups."""
+    return [group % COLOURS if group >= 0 else QUIET for group in links.groups()[0]]
 
 
 def _cells(links: Tensor) -> Iterator[tuple[int, int, bool]]:
@@ -57,27 +79,10 @@ def _cells(links: Tensor) -> Iterator[tuple[int, int, bool]]:
             yield row, column, kind == Link.DIRECT
 
 
-def _lines(group: ElementTree.Element, links: Connectivity) -> None:
-    outputs, inputs = links.channels.shape
-    in_groups, out_groups = links.groups()
-    in_colours, out_colours = _colours(in_groups), _colours(out_groups)
-    top, bottom = 6.0, _SIDE - 6.0
-    for output, channel, direct in _cells(links.channels):
-        way = {"x1": _place(channel, inputs), "y1": top, "x2": _place(output, outputs), "y2": bottom}
-        add(group, "line", class_=f"link l{in_colours[channel]}" if direct else "faint", **way)
-    for count, colours, y in ((inputs, in_colours, top), (outputs, out_colours, bottom)):
-        for number, colour in enumerate(colours):
-            add(group, "circle", cx=_place(number, count), cy=y, r=min(5.0, 0.36 * _SIDE / count), class_=f"s{colour}")
-
-
-def _place(number: int, count: int) -> float:
-    return (number + 0.5) * _SIDE / count
-
-
 def _matrix(group: ElementTree.Element, links: Connectivity) -> None:
     outputs, inputs = links.channels.shape
     cell = _SIDE / max(outputs, inputs)
-    colours = _colours(links.groups()[0])
+    colours = _colours(links)
     add(group, "rect", width=cell * inputs, height=cell * outputs, class_="plate")
     for output, channel, direct in _cells(links.channels):
         kind = f"s{colours[channel]}" if direct else "faint"
@@ -100,21 +105,16 @@ def _square(group: ElementTree.Element, column: int, row: int, cell: float, kind
 
 def _read_channels(links: Connectivity) -> list[str]:
     direct = (links.channels == Link.DIRECT).sum(1)
-    read = f"an output reads {_between(direct)} of {links.channels.shape[1]} channels"
-    return [read, *_faintly(links.channels)]
-
-
-def _matrix_words(links: Connectivity) -> list[str]:
-    outputs, inputs = links.channels.shape
-    groups = len(set(links.groups()[0]))
-    joined = "all linked" if groups == 1 else f"{groups} groups that do not meet"
-    return [f"{inputs} inputs across, {outputs} outputs down;", joined]
+    groups = 1 + max(links.groups()[0])
+    read = f"an output reads {_between(direct)} of {links.channels.shape[1]}"
+    apart = [f"{groups} groups that do not meet"] if groups > 1 else []
+    return [read, *(_faintly(links.channels) or apart)]
 
 
 def _read_pixels(links: Connectivity) -> list[str]:
     direct = links.pixels == Link.DIRECT
     rows, columns = (int(direct.any(dim).sum()) for dim in (1, 0))
-    return [f"an output pixel reads {rows} x {columns} pixels", *_faintly(links.pixels)]
+    return [f"an output reads {rows} x {columns}", *_faintly(links.pixels)]
 
 
 def _faintly(links: Tensor) -> list[str]:

@@ -12,6 +12,7 @@ Node = str | tuple[str, int]  # a box; or the place, in a row, where the edges t
 Rows = list[list[Node]]
 Links = Mapping[Node, list[Node]]
 _SWEEPS = 24
+_STRAIGHT = 8  # how much stronger than others the links are that keep the way of an edge straight
 
 
 class Layout(NamedTuple):
@@ -64,12 +65,15 @@ def lay_out(
                 order[place[1]].append(place)
     above, below = _neighbours(links)
     order = _uncross(order, above, below)
-    x = _spread(order, above, below, lambda node: width(node) if isinstance(node, str) else 0.0, gap)
-    boxes = {box: x[box] for box in row_of}
-    left = min(middle - width(box) / 2 for box, middle in boxes.items())
-    right = max(middle + width(box) / 2 for box, middle in boxes.items())
+
+    def half(node: Node) -> float:
+        return width(node) / 2 if isinstance(node, str) else 0.0
+
+    x = _spread(order, above, below, half, gap)
+    left = min(middle - half(node) for node, middle in x.items())
+    right = max(middle + half(node) for node, middle in x.items())
     return Layout(
-        x={box: middle - left for box, middle in boxes.items()},
+        x={box: x[box] - left for box in row_of},
         routes={edge: [(place[1], x[place] - left) for place in between] for edge, between in passes.items()},
         width=right - left,
     )
@@ -137,24 +141,32 @@ def _swap(order: Rows, below: Links) -> None:
                     row[at], row[at + 1] = row[at + 1], row[at]
 
 
-def _spread(order: Rows, above: Links, below: Links, width: Callable[[Node], float], gap: float) -> dict[Node, float]:
+def _spread(order: Rows, above: Links, below: Links, half: Callable[[Node], float], gap: float) -> dict[Node, float]:
     """Give every node a place: near the middle of its neighbours, in the order of its row, with room between."""
     x: dict[Node, float] = {}
     offsets: list[list[float]] = []
     for row in order:
         ends = [0.0]
         for left, right in pairwise(row):
-            ends.append(ends[-1] + (width(left) + width(right)) / 2 + gap)
+            ends.append(ends[-1] + half(left) + half(right) + gap)
         offsets.append(ends)
         x |= {node: end - ends[-1] / 2 for node, end in zip(row, ends, strict=True)}
     for sweep in range(2 * _SWEEPS):
         numbers = range(len(order)) if sweep % 2 == 0 else range(len(order) - 1, -1, -1)
         for number in numbers:
             row = order[number]
-            wanted = [_mean([x[n] for n in (*above.get(node, ()), *below.get(node, ()))], x[node]) for node in row]
+            wanted = [_pull(node, (*above.get(node, ()), *below.get(node, ())), x) for node in row]
             apart = _rising([want - offset for want, offset in zip(wanted, offsets[number], strict=True)])
             x |= {node: at + offset for node, at, offset in zip(row, apart, offsets[number], strict=True)}
     return x
+
+
+def _pull(node: Node, neighbours: Sequence[Node], x: Mapping[Node, float]) -> float:
+    """Return the middle of a node's neighbours; the way of an edge past several rows is pulled straight."""
+    weights = [1 if isinstance(node, str) or isinstance(other, str) else _STRAIGHT for other in neighbours]
+    if not neighbours:
+        return x[node]
+    return sum(weight * x[other] for weight, other in zip(weights, neighbours, strict=True)) / sum(weights)
 
 
 def _rising(wanted: Sequence[float]) -> list[float]:
