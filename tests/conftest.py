@@ -1,15 +1,20 @@
 """What every test runs under: no network, one thread, fixed seeds."""
 
-import math
+import functools
 import random
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
+if TYPE_CHECKING:
+    from featherweight.networks import Network
+
 HERE = ("localhost", "127.0.0.1", "::1")
+SMALLEST = {"width": 0.25, "depth": 0.3}  # of those options that a network has, where no scale was printed
 
 
 def pytest_configure() -> None:
@@ -40,32 +45,33 @@ def fixed_seeds() -> Iterator[None]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A test that asks for `tiny` runs for every form of every registered family, each at its smallest width."""
+    """A test that asks for `tiny` runs for every registered family, once for each set of parts it is made of."""
     if "tiny" in metafunc.fixturenames:
         forms = tiny_forms()
         metafunc.parametrize("tiny", forms.values(), ids=forms.keys(), indirect=True)
 
 
+@functools.cache
 def tiny_forms() -> dict[str, tuple[str, dict[str, object]]]:
-    """Return each family's first network under every printed choice of options, scales (floats) at their smallest."""
-    from featherweight.networks import networks
+    """Return of each family the first small form with each set of modules, over all printed choices of options."""
+    from featherweight.networks import create, networks, on_meta_device
 
-    forms: dict[tuple[str, str], tuple[str, dict[str, object]]] = {}
+    forms: dict[tuple[str, frozenset[str]], tuple[str, dict[str, object]]] = {}
     for entry in networks():
-        printed = sorted((dict(row.options) for row in entry.published), key=scale)
-        for options in (*printed, {}):
-            kept = (
-                item for item in sorted(options.items()) if item[0] != "num_classes" and not isinstance(item[1], float)
-            )
-            form = "".join(f"-{key}={value}" for key, value in kept)
-            wanted = {**options, "num_classes": 5, "in_channels": 1, "small_input": True}
-            forms.setdefault((entry.family, form), (entry.name, wanted))
-    return {name + form: (name, options) for (_, form), (name, options) in forms.items()}
+        smallest = {option: value for option, value in SMALLEST.items() if option in entry.options}
+        for chosen in chosen_forms(entry):
+            options = {**smallest, **chosen, "num_classes": 5, "in_channels": 1, "small_input": True}
+            with on_meta_device():
+                parts = frozenset(type(module).__name__ for module in create(entry.name, **options).modules())
+            forms.setdefault((entry.family, parts), (entry.name, options))
+    return {f"{name}-{number}": form for number, (name, form) in enumerate((form[0], form) for form in forms.values())}
 
 
-def scale(options: dict[str, object]) -> float:
-    """Multiply the width, depth and other scales among a network's options."""
-    return math.prod(value for value in options.values() if isinstance(value, float))
+def chosen_forms(entry: "Network") -> list[dict[str, object]]:
+    """Return the printed choices of a network that are no scales, each once; the defaults come first."""
+    rows: list[Mapping[str, object]] = [{}, *(row.options for row in entry.published)]
+    forms = [{option: value for option, value in row.items() if isinstance(value, bool | str)} for row in rows]
+    return [form for i, form in enumerate(forms) if form not in forms[:i]]
 
 
 @pytest.fixture
@@ -93,10 +99,10 @@ def calibrate(model: torch.nn.Module, input_shape: tuple[int, ...]) -> torch.nn.
     for norm in norms:
         norm.momentum = None  # the mean over all batches
         torch.nn.init.uniform_(norm.weight, 0.5, 1.5)
-        torch.nn.init.normal_(norm.bias, 0.0, 0.2)
+        torch.nn.init.normal_(norm.bias, 1.0, 0.2)  # most passes a ReLU, else rounding grows with every layer
     model.train()
     for _ in range(4):
         model(torch.randn(8, *input_shape))
-    last = [module for module in model.modules() if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)][-1]
-    torch.nn.init.normal_(last.weight, 0.0, 0.1)
+    last = [parameter for parameter in model.parameters() if parameter.ndim > 1][-1]
+    torch.nn.init.normal_(last, 0.0, 0.1)
     return model.eval()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from featherweight.blocks import ConvNormAct
+from featherweight.blocks import AdderConv2d, ConvNormAct, MitchellConv2d, NormAct
 from featherweight.compress import FoldError, fold_batch_norm
 
 
@@ -41,6 +41,14 @@ def test_folding_does_not_change_a_network_that_is_training(calibrated):
     assert isinstance(model.norm, nn.BatchNorm2d)
 
 
+def test_a_batch_norm_in_front_of_its_convolution_becomes_a_scale_and_a_shift(calibrated):
+    model = calibrated(nn.Sequential(NormAct(4), nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8)), (4, 6, 6))
+    folded = fold_batch_norm(model)
+    assert norms(folded) == []
+    assert [parameter.shape for parameter in folded[0].parameters()] == [(4, 1, 1, 1), (4,)]
+    assert_same_outputs(model, folded, torch.randn(2, 4, 6, 6))
+
+
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("groups", [1, 4])
 @pytest.mark.parametrize("affine", [True, False])
@@ -60,6 +68,20 @@ def test_pairs_in_a_sequential(bias, groups, affine):
 def test_half_precision_stays_half_precision():
     folded = fold_batch_norm(ConvNormAct(3, 8).to(torch.bfloat16))
     assert folded.conv.weight.dtype == folded.conv.bias.dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize("layer", [AdderConv2d, MitchellConv2d])
+def test_behind_filters_that_cannot_be_scaled_scale_and_shift_stay_as_a_layer_of_their_own(layer):
+    model = nn.Sequential(layer(3, 6, kernel_size=3), nn.BatchNorm2d(6), nn.ReLU())
+    for _ in range(3):
+        model(torch.randn(4, 3, 5, 5))
+    nn.init.normal_(model[1].weight)
+    nn.init.normal_(model[1].bias)
+    folded = fold_batch_norm(model)
+    assert isinstance(folded[0], layer)
+    assert [(type(m), m.groups) for m in folded if hasattr(m, "groups")][1:] == [(nn.Conv2d, 6)]
+    x = torch.randn(2, 3, 5, 5)
+    torch.testing.assert_close(folded(x), model.eval()(x), atol=1e-5, rtol=1e-5)
 
 
 class Wired(nn.Module):

@@ -10,7 +10,16 @@ import torch
 from torch import nn
 
 from featherweight.blocks import ImageClassifier
-from featherweight.networks import FeatureExtractor, create, load_model, network, networks, on_meta_device, save_model
+from featherweight.networks import (
+    FeatureExtractor,
+    Network,
+    create,
+    load_model,
+    network,
+    networks,
+    on_meta_device,
+    save_model,
+)
 
 SMALLEST = {"width": 0.25, "depth": 0.3}  # of those options that a network has
 CLASSES = 5
@@ -21,14 +30,23 @@ def forms() -> Iterator[tuple[str, dict[str, object]]]:
     seen = set()
     for entry in networks():
         smallest = {option: value for option, value in SMALLEST.items() if option in entry.options}
-        for row in ({}, *(row.options for row in entry.published)):
-            chosen = {option: value for option, value in row.items() if isinstance(value, bool | str)}
-            options = {**smallest, **chosen, "num_classes": CLASSES}
+        colour = {} if entry.default("in_channels") == 3 else {"in_channels": 3}
+        for chosen in printed_choices(entry):
+            options = {**smallest, **chosen, **colour, "num_classes": CLASSES}
             with on_meta_device():
                 text = str(create(entry.name, **options))
             if text not in seen:
                 seen.add(text)
                 yield entry.name, options
+
+
+def printed_choices(entry: Network) -> list[dict[str, object]]:
+    """Return the choices that no scale makes, each once; the tests below say `small_input` themselves."""
+    choices = [
+        {name: value for name, value in row.items() if isinstance(value, bool | str) and name != "small_input"}
+        for row in ({}, *(row.options for row in entry.published))
+    ]
+    return [choice for i, choice in enumerate(choices) if choice not in choices[:i]]
 
 
 def parametrized(forms: list[tuple[str, dict[str, object]]]) -> pytest.MarkDecorator:
@@ -49,7 +67,7 @@ every_network = parametrized([form for i, form in enumerate(FORMS) if form[0] no
 def build(
     name: str, options: dict[str, object], calibrated: Callable[[nn.Module, tuple[int, ...]], nn.Module]
 ) -> Callable[..., ImageClassifier]:
-    """Make the network with more options and with logits that depend on the picture."""
+    """Make the network for small pictures, with more options and with logits that depend on the picture."""
 
     def built(**more: object) -> ImageClassifier:
         model = create(name, **{**options, "small_input": True, **more})
@@ -61,15 +79,21 @@ def build(
 
 
 @every_form
+@torch.no_grad()
 def test_output_has_a_row_for_each_picture_at_any_size(name: str, options: dict[str, object]) -> None:
     model = create(name, **options).eval()
-    for height, width in ((64, 64), (96, 128)):
-        assert model(torch.randn(2, 3, height, width)).shape == (2, CLASSES)
+    least = model.smallest_input
+    for height, width in ((224, 224), (97, 131), (least, least)):
+        assert model(torch.randn(1, 3, height, width)).shape == (1, CLASSES)
+    if least > 1:
+        wanted = f"{name} needs pictures of at least {least} x {least} pixels; got {least - 1} x 64"
+        with pytest.raises(ValueError, match=wanted):
+            model(torch.randn(1, 3, least - 1, 64))
 
 
 @every_form
 def test_small_pictures_keep_more_of_their_places(name: str, options: dict[str, object]) -> None:
-    small, plain = create(name, **options, small_input=True).eval(), create(name, **options).eval()
+    small, plain = (create(name, **options, small_input=small).eval() for small in (True, False))
     assert small(torch.randn(2, 3, 16, 16)).shape == (2, CLASSES)
     pixels = torch.randn(1, 3, 64, 64)
     assert small.forward_features(pixels).shape[-1] >= 4 * plain.forward_features(pixels).shape[-1]
@@ -100,7 +124,8 @@ def test_ways_to_the_same_logits(name: str, options: dict[str, object], build: C
     assert torch.equal(again(pixels), logits)
 
     channels_last = copy.deepcopy(model).to(memory_format=torch.channels_last)
-    torch.testing.assert_close(channels_last(pixels.contiguous(memory_format=torch.channels_last)), logits)
+    reordered = channels_last(pixels.contiguous(memory_format=torch.channels_last))
+    torch.testing.assert_close(reordered, logits, atol=1e-4, rtol=1e-4)  # float32's own error in 50 layers
 
 
 @every_form
@@ -121,7 +146,8 @@ def test_half_precision_by_autocast_is_near(build: Callable[..., ImageClassifier
     logits = model(pixels)
     with torch.autocast("cpu", torch.bfloat16):
         half = model(pixels)
-    assert half.dtype == torch.bfloat16
+    multiplies = any(isinstance(module, nn.Conv2d | nn.Linear) for module in model.modules())
+    assert half.dtype == (torch.bfloat16 if multiplies else torch.float32)  # distances are not for half precision
     assert nn.functional.cosine_similarity(half.float().flatten(), logits.flatten(), dim=0) > 0.95
 
 
@@ -136,13 +162,16 @@ def test_exported_by_torch_export(build: Callable[..., ImageClassifier]) -> None
 
 @every_form
 def test_features_are_as_announced(name: str, options: dict[str, object]) -> None:
+    options = {**options, "small_input": False}
     features = create(name, **options, features_only=True)
     assert isinstance(features, FeatureExtractor)
     with torch.no_grad():
         maps = features.eval()(torch.randn(1, 3, 128, 128))
     info = features.feature_info
     assert [level["num_chs"] for level in info] == [x.shape[1] for x in maps]
-    assert [level["reduction"] for level in info] == [2, 4, 8, 16, 32][: len(info)]
+    reductions = [level["reduction"] for level in info]
+    assert reductions == sorted({*reductions} & {1, 2, 4, 8, 16, 32})
+    assert len(reductions) > 1
     for level, x in zip(info, maps, strict=True):
         assert 128 / x.shape[-1] == pytest.approx(level["reduction"], rel=0.2)  # unpadded layers lose the border
         assert features.get_submodule(level["module"]) is not None
@@ -156,11 +185,10 @@ def test_features_are_as_announced(name: str, options: dict[str, object]) -> Non
 
 @every_form
 def test_last_layer_can_be_replaced(name: str, options: dict[str, object]) -> None:
-    model, pixels = create(name, **options).eval(), torch.randn(2, 3, 48, 48)
+    model, pixels = create(name, **options).eval(), torch.randn(2, 3, 64, 64)
     assert model.num_classes == CLASSES
     model.reset_classifier(7)
     assert (model.num_classes, model.options["num_classes"]) == (7, 7)
-    assert model.get_classifier().weight.shape[:2] == (7, model.num_features)
     maps = model.forward_features(pixels)
     assert model.forward_head(maps).shape == (2, 7)
     features = model.forward_head(maps, pre_logits=True)
@@ -176,9 +204,9 @@ def test_last_layer_can_be_replaced(name: str, options: dict[str, object]) -> No
 @every_form
 def test_any_number_of_input_channels(name: str, options: dict[str, object]) -> None:
     for channels in (1, 4):
-        model = create(name, **options, in_channels=channels).eval()
+        model = create(name, **{**options, "in_channels": channels}).eval()
         assert model.in_channels == channels
-        assert model(torch.randn(1, channels, 48, 48)).shape == (1, CLASSES)
+        assert model(torch.randn(1, channels, 64, 64)).shape == (1, CLASSES)
 
 
 @every_form
@@ -226,7 +254,7 @@ def test_a_value_that_cannot_be_is_refused(entry, option: str, value: object, wa
 def test_every_network_has_the_common_options_and_a_text(entry) -> None:
     assert {"num_classes", "in_channels", "dropout", "small_input"} <= set(entry.options)
     assert entry.build.__doc__
-    assert entry.default("num_classes") == 1000
+    assert entry.default("num_classes") in (1000, 100, 10)  # ImageNet, CIFAR
     with on_meta_device():
         assert create(entry.name).resolution == entry.resolution
 

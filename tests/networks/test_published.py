@@ -2,8 +2,9 @@
 
 import pytest
 
-from featherweight.networks import Network, Published, Variant, counts, networks, rounds_to, variants
+from featherweight.networks import Counts, Network, Published, Variant, counts, networks, papers, rounds_to, variants
 from featherweight.networks._listing import count, written_counts
+from featherweight.networks._papers import figures
 
 ROWS = [(entry, row) for entry in networks() for row in entry.published]
 
@@ -13,25 +14,34 @@ def test_counts_round_to_the_printed_digits(variant: Variant) -> None:
     fresh = count(variant)
     assert counts(variant) == fresh, "counts.json is stale: run python -m featherweight.networks"
     for row in variant.published:
-        differing = disagreements(row, *fresh)
+        differing = disagreements(row, fresh)
         if row.deviation is None:
             assert not differing, f"{row.source}: {'; '.join(differing)}"
         else:
             assert differing, f"{row.source}: nothing deviates, but the row says: {row.deviation}"
 
 
-def disagreements(row: Published, params: int, multiply_adds: int) -> list[str]:
-    """Say which printed numbers of a row the counts do not round to; an operation is half a multiply-add."""
-    pairs = (
-        ("parameters", row.params, params),
-        ("multiply-adds", row.multiply_adds, multiply_adds),
-        ("operations", row.operations, 2 * multiply_adds),
-    )
+def disagreements(row: Published, counted: Counts) -> list[str]:
+    """Say which printed numbers of a row the counts do not round to."""
     return [
-        f"{printed} {what} printed, {counted:,} counted"
-        for what, printed, counted in pairs
-        if printed is not None and not rounds_to(counted, printed)
+        f"{figure.printed} {figure.what} printed, {figure.counted:,} counted"
+        for figure in figures(row, counted)
+        if not figure.agrees
     ]
+
+
+def test_an_operation_is_half_a_multiply_add() -> None:
+    row = Published(params="1.2K", multiply_adds="10", operations="20", additions="30", source="")
+    assert disagreements(row, Counts(1200, 10, 30)) == []
+    assert disagreements(row, Counts(1251, 10, 30)) == ["1.2K params printed, 1,251 counted"]
+    assert disagreements(row, Counts(1200, 11, 30)) == [
+        "10 multiply_adds printed, 11 counted", "20 operations printed, 22 counted"
+    ]  # fmt: skip
+    assert disagreements(row, Counts(1200, 10, 31)) == ["30 additions printed, 31 counted"]
+
+
+def test_at_least_300_printed_counts_are_checked() -> None:
+    assert sum(len(row.figures) for row in papers()) >= 300
 
 
 def test_counts_file_has_nothing_else() -> None:

@@ -80,7 +80,7 @@ def fit(
         FitInterrupted: Ctrl-C; what was done is kept, and `resume=True` goes on with it.
     """
     repeated = read_recipe(recipe) if recipe else None
-    where = data if isinstance(data, str) else os.path.join(".", data)  # Path("digits") is a folder of that name
+    where = data if isinstance(data, str) else f"{data}{os.sep}"  # Path("digits") is a folder of that name
     if repeated:
         settings = Settings.from_dict({**repeated["settings"], **({} if where == DIGITS else {"data": where})})
     else:

@@ -1,7 +1,9 @@
 """The one container that families share: stem, body, head, and the ways into it that users of timm know."""
 
+import copy
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 from ._conv import activation
@@ -74,8 +76,10 @@ class ImageClassifier(nn.Module):
         body: the blocks in order, everything up to the last feature map.
         head: [N, C, H, W] -> [N, num_classes]; has `num_features`, `num_classes`, `classifier`, `reset(num_classes)`.
         in_channels: of the pictures; 1 for grey, 3 for colour, any number for other sensors.
-        resolution: side of the square input that the paper's numbers are for, in pixels. Other sizes work.
+        resolution: side of the square input that the paper's numbers are for, in pixels. Other sizes work, down to
+            `smallest_input`.
     Shape: [N, in_channels, H, W] -> [N, num_classes]
+    Raises: ValueError: a picture is smaller than `smallest_input`.
     """
 
     def __init__(
@@ -124,8 +128,44 @@ class ImageClassifier(nn.Module):
         if self.options:
             self.options = {**self.options, "num_classes": num_classes}
 
+    @property
+    def smallest_input(self) -> int:
+        """Least height and width of a picture, in pixels: with less, a layer would have nothing left to work on.
+
+        Example:
+            >>> import featherweight
+            >>> featherweight.create("squeezenet").smallest_input, featherweight.create("mobilenet_v2").smallest_input
+            (17, 1)
+        """
+        shapes = copy.deepcopy(self).to("meta").eval()
+        least, enough = 0, self.resolution
+        while enough - least > 1:
+            side = (least + enough) // 2
+            try:
+                shapes.head(shapes._features(torch.empty(1, self.in_channels, side, side, device="meta")))
+            except RuntimeError:
+                least = side
+            else:
+                enough = side
+        return enough
+
     def forward_features(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> the last feature map [N, C, H/r, W/r]."""
+        try:
+            return self._features(x)
+        except RuntimeError as error:
+            self._refuse_too_small(x, error)
+            raise
+
+    def _refuse_too_small(self, x: Tensor, error: RuntimeError) -> None:
+        if x.ndim == 4 and min(x.shape[2:]) < (least := self.smallest_input):
+            height, width = x.shape[2:]
+            raise ValueError(
+                f"{self.name or 'this network'} needs pictures of at least {least} x {least} pixels; got "
+                f"{height} x {width}"
+            ) from error
+
+    def _features(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         for block in self.body:  # not self.body(x), which would hold the stem's output, the largest, until the end
             x = block(x)
@@ -138,7 +178,11 @@ class ImageClassifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, num_classes]."""
-        y: Tensor = self.head(self.forward_features(x))
+        try:
+            y: Tensor = self.head(self._features(x))
+        except RuntimeError as error:
+            self._refuse_too_small(x, error)
+            raise
         return y
 
 

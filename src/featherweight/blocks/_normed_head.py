@@ -9,17 +9,18 @@ from ._residual import Convolution
 
 
 class NormedClassifierHead(nn.Module):
-    """Average over the picture, dropout, 1x1 convolution to the classes, batch norm of the scores.
+    """Average over the picture, dropout, a convolution to the classes, batch norm of the scores.
 
     x [N, in, H, W] -> mean [N, in, 1, 1] -> dropout -> 1x1, batch norm [N, num_classes, 1, 1] -> [N, num_classes]
 
     Args:
         num_classes: 0 leaves the last layer out: the head then gives the features.
         dropout: probability before the last layer.
-        convolution: called convolution(in_channels, num_classes, kernel_size=1).
-        before: layers in the place of the mean, [N, in, H, W] -> [N, in_channels, 1, 1].
+        convolution: makes the last layer, called convolution(in_channels, num_classes, kernel_size=side).
+        before: layers in the place of the mean, [N, in, H, W] -> [N, in_channels, side, side].
+        side: of the map that they give, in pixels.
     Shape: [N, in_channels, H, W] -> [N, num_classes]
-    Cost per image, multiply-adds: in*num_classes
+    Cost per image, multiply-adds: side*side*in*num_classes
     Source: Chen et al. 2020, https://arxiv.org/abs/1912.13200: the released code.
 
     Example:
@@ -36,13 +37,14 @@ class NormedClassifierHead(nn.Module):
         dropout: float = 0.0,
         convolution: Convolution = nn.Conv2d,
         before: nn.Module | None = None,
+        side: int = 1,
     ) -> None:
         super().__init__()
         self.pool = nn.AdaptiveAvgPool2d(1) if before is None else before
         self.dropout = nn.Dropout(dropout)
         self.flatten = nn.Flatten(1)
-        self.convolution = convolution
-        self.num_features = in_channels
+        self.convolution, self.in_channels, self.side = convolution, in_channels, side
+        self.num_features = in_channels * side * side
         self.classifier: nn.Module
         self.reset(num_classes)
 
@@ -51,11 +53,12 @@ class NormedClassifierHead(nn.Module):
         self.num_classes = num_classes
         self.classifier = nn.Identity()
         if num_classes:
-            convolution = self.convolution(self.num_features, num_classes, kernel_size=1)
+            convolution = self.convolution(self.in_channels, num_classes, kernel_size=self.side)
             self.classifier = nn.Sequential(OrderedDict(conv=convolution, norm=nn.BatchNorm2d(num_classes)))
             initialize(self.classifier)
 
     def forward(self, x: Tensor, pre_logits: bool = False) -> Tensor:
         """[N, in_channels, H, W] -> [N, num_classes], or with `pre_logits` the classifier's input."""
         x = self.dropout(self.pool(x))
-        return self.flatten(x if pre_logits else self.classifier(x))
+        y: Tensor = self.flatten(x if pre_logits else self.classifier(x))
+        return y

@@ -8,7 +8,7 @@ import typer
 
 from featherweight._threads import wait_politely
 
-from . import cost, export, fit, info, list_networks, predict, train
+from . import blocks, cost, export, fit, history, info, list_networks, papers, predict, replace, train
 from ._errors import UsageError, expected
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ Examples:
   featherweight predict featherweight-fit/model-int8.onnx picture.jpg
   featherweight list 'mobilenet*' --max-params 3M
   featherweight cost mobilenet_v2 -o width=0.5
+  featherweight papers mobilenet_v2
 
 \b
 Exit codes:
@@ -53,6 +54,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.fit,
     "list": list_networks.list_networks,
     "cost": cost.cost,
+    "papers": papers.papers,
+    "replace": replace.replace,
+    "blocks": blocks.blocks,
+    "history": history.history,
     "train": train.train,
     "export": export.export,
     "predict": predict.predict,

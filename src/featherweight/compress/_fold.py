@@ -8,7 +8,9 @@ from itertools import pairwise
 import torch
 from torch import nn
 
-from featherweight.blocks import ConvNormAct
+from featherweight.blocks import AdderConv2d, ConvNormAct, MitchellConv2d, NormAct
+
+UNSCALED = (AdderConv2d, MitchellConv2d)  # filters times s do not give outputs times s
 
 
 class FoldError(ValueError):
@@ -23,8 +25,9 @@ def fold_batch_norm(model: nn.Module, *, strict: bool = True) -> nn.Module:
 
     Folded are the pairs of `ConvNormAct` and every Conv2d that stands directly before a BatchNorm2d in an
     nn.Sequential: only there is it certain that nothing else reads the convolution's output. In the place of the batch
-    norm stays an nn.Identity. The copy is for export and measuring; its state dict is not that of `model`, which is
-    left as it was.
+    norm stays an nn.Identity. The batch norm of a `NormAct`, which has an activation between itself and the convolution
+    behind it, becomes a depthwise 1x1 convolution: its scale and shift. The copy is for export and measuring; its state
+    dict is not that of `model`, which is left as it was.
 
     Args:
         model: any network; its training mode does not matter.
@@ -43,10 +46,14 @@ def fold_batch_norm(model: nn.Module, *, strict: bool = True) -> nn.Module:
     uses = Counter(id(module) for _, module in folded.named_modules(remove_duplicate=False))
     left: dict[str, str] = {}
     for path, owner in folded.named_modules():
+        if isinstance(owner, NormAct):
+            owner.norm = _scale_and_shift(owner.norm)  # type: ignore[assignment]
         for conv_name, norm_name in _pairs(owner):
             conv, norm = getattr(owner, conv_name), getattr(owner, norm_name)
             if reason := _obstacle(conv, norm, uses):
                 left[f"{path}.{norm_name}".lstrip(".")] = reason
+            elif isinstance(conv, UNSCALED):
+                setattr(owner, norm_name, _scale_and_shift(norm))
             else:
                 _absorb(conv, norm)
                 setattr(owner, norm_name, nn.Identity())
@@ -64,14 +71,14 @@ def _pairs(owner: nn.Module) -> Iterator[tuple[str, str]]:
     else:
         return
     for first, second in pairwise(names):
-        if isinstance(getattr(owner, second), nn.BatchNorm2d):
+        if isinstance(getattr(owner, second), nn.BatchNorm1d | nn.BatchNorm2d):
             yield first, second
 
 
-def _obstacle(conv: nn.Module, norm: nn.BatchNorm2d, uses: Counter[int]) -> str | None:
+def _obstacle(conv: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d, uses: Counter[int]) -> str | None:
     """Say why the batch norm cannot be folded, or None. A subclass of Conv2d may compute something else."""
-    if type(conv) is not nn.Conv2d:
-        return f"it follows a {type(conv).__name__}, not a Conv2d"
+    if type(conv) not in (nn.Conv2d, nn.Linear, *UNSCALED):
+        return f"it follows a {type(conv).__name__}, not a Conv2d or Linear"
     if norm.running_mean is None:
         return "it keeps no running statistics (track_running_stats=False)"
     if uses[id(conv)] > 1 or uses[id(norm)] > 1:
@@ -79,9 +86,18 @@ def _obstacle(conv: nn.Module, norm: nn.BatchNorm2d, uses: Counter[int]) -> str 
     return None
 
 
+def _scale_and_shift(norm: nn.BatchNorm2d) -> nn.Conv2d:
+    """Make the depthwise 1x1 convolution that does what a batch norm does: one that does nothing takes it in."""
+    channels = norm.num_features
+    conv = nn.Conv2d(channels, channels, 1, groups=channels, bias=False).to(norm.running_mean)
+    nn.init.ones_(conv.weight)
+    _absorb(conv, norm)
+    return conv
+
+
 @torch.no_grad()
-def _absorb(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
-    """Give the convolution the weights and bias with which it does the batch norm's work as well."""
+def _absorb(conv: nn.Conv2d | nn.Linear, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
+    """Give the convolution or linear layer the weights and bias with which it does the batch norm's work as well."""
     assert norm.running_mean is not None and norm.running_var is not None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:
@@ -91,7 +107,7 @@ def _absorb(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     if norm.bias is not None:
         bias = bias + norm.bias.double()
     dtype = conv.weight.dtype
-    conv.weight = nn.Parameter((conv.weight.double() * scale.reshape(-1, 1, 1, 1)).to(dtype))
+    conv.weight = nn.Parameter((conv.weight.double() * scale.reshape(-1, *[1] * (conv.weight.ndim - 1))).to(dtype))
     conv.bias = nn.Parameter(bias.to(dtype))
 
 

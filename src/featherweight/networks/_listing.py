@@ -11,14 +11,16 @@ from typing import NamedTuple
 from ._analyze import analyze
 from ._registry import Network, Published, network, networks
 
+ADDER = "adder"  # the kind of layers that add in the place of multiplying
 COUNTS_FILE = Path(__file__).with_name("counts.json")  # made by `python -m featherweight.networks`
 
 
 class Counts(NamedTuple):
-    """What is counted of a variant."""
+    """What is counted of a variant; `additions` are those of layers that add in the place of multiplying."""
 
     params: int
     multiply_adds: int
+    additions: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,7 +79,7 @@ def counts(variant: Variant | str) -> Counts:
 
     Example:
         >>> counts("mobilenet_v2")
-        Counts(params=3504872, multiply_adds=300774272)
+        Counts(params=3504872, multiply_adds=300774272, additions=0)
     """
     if isinstance(variant, str):
         variant = Variant(name=variant, options={}, resolution=network(variant).resolution)
@@ -93,7 +95,8 @@ def written_counts() -> dict[str, Counts]:
 def count(variant: Variant) -> Counts:
     """Count parameters and multiply-adds of a variant by building and tracing it."""
     cost = analyze(variant.name, variant.resolution, **variant.options)
-    return Counts(cost.params, cost.multiply_adds)
+    additions = sum(layer.operations.additions for layer in cost.layers if layer.kind == ADDER)
+    return Counts(cost.params, cost.multiply_adds, additions)
 
 
 def list_networks(

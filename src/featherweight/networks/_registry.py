@@ -2,7 +2,9 @@
 
 import difflib
 import inspect
+import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -25,7 +27,9 @@ class Published:
         params: trainable parameters.
         multiply_adds: multiply-adds per image.
         operations: for a source that counts a multiplication and an addition as two operations.
-        top1: accuracy on ImageNet, in percent, as the source trained it; `top5` likewise.
+        additions: of layers that add in the place of multiplying, per image.
+        dataset: that the accuracy is on.
+        top1: accuracy in percent, as the source trained it; `top5` likewise. A printed error is taken from 100.
         source: table of the paper, or whose README.
         deviation: why a number of this row is not our count; None where all agree.
     """
@@ -35,6 +39,8 @@ class Published:
     params: str | None = None
     multiply_adds: str | None = None
     operations: str | None = None
+    additions: str | None = None
+    dataset: str = "ImageNet"
     top1: float | None = None
     top5: float | None = None
     source: str
@@ -53,19 +59,36 @@ def rounds_to(count: int, printed: str) -> bool:
         >>> rounds_to(3_470_760, "3.47M"), rounds_to(3_470_760, "3.4M"), rounds_to(1_248_424, "1,248,424")
         (True, False, True)
     """
+    value, last_digit = read_printed(printed)
+    return abs(count - value) * 2 <= last_digit
+
+
+def read_printed(printed: str) -> tuple[Fraction, Fraction]:
+    """Read a printed number, and what one step of its last digit is worth.
+
+    Raises: ValueError: printed is not a number with or without one of the units K, M, G, B.
+
+    Example:
+        >>> read_printed("3.4M")
+        (Fraction(3400000, 1), Fraction(100000, 1))
+    """
     match = re.fullmatch(r"(\d+(?:\.(\d+))?)([KMGB]?)", printed.replace(",", ""))
     if not match:
         raise ValueError(f"not a printed number: {printed!r}; understood: 3.4M, 0.39B, 1,248,424")
     number, decimals, unit = match.groups()
     scale = Fraction(_UNITS.get(unit, 1))
-    last_digit: Fraction = scale / 10 ** len(decimals or "")
-    distance = abs(count - Fraction(number) * scale)
-    return distance * 2 <= last_digit
+    return Fraction(number) * scale, scale / 10 ** len(decimals or "")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A registered network: how to build it, and what was printed about it."""
+    """A registered network: how to build it, and what was printed about it.
+
+    Args:
+        builds_on: what its family builds on, and what it takes from each, in one line. Names are other families of
+            the registry, or of `ANCESTORS`.
+        reference: a plain network, not a lightweight one, that is here to compare with.
+    """
 
     name: str
     family: str
@@ -74,6 +97,14 @@ class Network:
     build: Callable[..., nn.Module]
     published: tuple[Published, ...]
     resolution: int
+    builds_on: Mapping[str, str]
+    reference: bool
+
+    @property
+    def idea(self) -> str:
+        """What is new in the family, in a few sentences: the docstring of its file, without the first line."""
+        text = inspect.cleandoc(sys.modules[self.build.__module__].__doc__ or "")
+        return " ".join(text.partition("\n")[2].split())
 
     @property
     def options(self) -> tuple[str, ...]:
@@ -102,7 +133,14 @@ Builder = TypeVar("Builder", bound=Callable[..., nn.Module])
 
 
 def register(
-    *, family: str, paper: str, year: int, published: Sequence[Published] = (), resolution: int = 224
+    *,
+    family: str,
+    paper: str,
+    year: int,
+    published: Sequence[Published] = (),
+    resolution: int = 224,
+    builds_on: Mapping[str, str] | None = None,
+    reference: bool = False,
 ) -> Callable[[Builder], Builder]:
     """Enter the decorated function, under its own name, as a network.
 
@@ -115,6 +153,9 @@ def register(
         year: of its first appearance.
         published: every printed row on it.
         resolution: side of the default input, in pixels.
+        builds_on: families (or `ANCESTORS`) that this one builds on, with what it takes from each in one line; said
+            once for each family.
+        reference: a plain network to compare with.
     Raises: ValueError: a network of that name is there already.
     """
 
@@ -124,7 +165,7 @@ def register(
             raise ValueError(f"a network named {name!r} is registered already, by {_NETWORKS[name].build.__module__}")
         _NETWORKS[name] = Network(
             name=name, family=family, paper=paper, year=year, build=build, published=tuple(published),
-            resolution=resolution,
+            resolution=resolution, builds_on=dict(builds_on or {}), reference=reference,
         )  # fmt: skip
         return build
 
@@ -142,7 +183,7 @@ def network(name: str) -> Network:
         >>> network("mobilenetv2")
         Traceback (most recent call last):
         ...
-        ValueError: unknown network 'mobilenetv2'; did you mean mobilenet_v2, mobilenet_v1, mobilenet_v3_small? ...
+        ValueError: unknown network 'mobilenetv2'; did you mean mobilenet_v2, ...
     """
     if name not in _NETWORKS:
         near = difflib.get_close_matches(name, _NETWORKS, n=3, cutoff=0.5)
@@ -174,19 +215,32 @@ def _check_values(name: str, options: Mapping[str, object]) -> None:
 
 
 def create(
-    name: str, *, features_only: bool = False, out_indices: Sequence[int] | None = None, **options: object
+    name: str,
+    *,
+    features_only: bool = False,
+    out_indices: Sequence[int] | None = None,
+    weights: str | os.PathLike[str] | None = None,
+    **options: object,
 ) -> nn.Module:
-    """Build a network with freshly drawn weights.
+    """Build a network, with freshly drawn weights or with trained ones.
+
+    Trained weights for other input channels are made to fit, and a classifier for another number of classes is left
+    out, with a `WeightsWarning`; see `load_weights`.
 
     Args:
         name: one of `list_networks()`.
         features_only: give the feature maps at each stride instead of class scores (see `FeatureExtractor`).
         out_indices: which of these maps; negative counts from the last. Default: all.
+        weights: "torchvision" or "timm" for that library's default weights of this network, which it fetches once and
+            keeps in its cache; or the path of a file (`load_weights` says which, and takes a `batch_norm_eps` that a
+            file does not know).
         options: the network's own (`width=0.5`) and those that all have: `num_classes`, `in_channels`, `dropout`,
             `small_input`.
     Raises:
-        ValueError: unknown name, or an option's value that the network cannot have.
+        ValueError: unknown name, or an option's value that the network cannot have; weights that do not fit, or a
+            library that has none of this network with these options.
         TypeError: unknown option; the message lists those that the network takes.
+        OSError: weights that are not there, or cannot be fetched.
 
     Example:
         >>> import torch
@@ -203,6 +257,10 @@ def create(
     _check_values(name, options)
     model = entry.build(**options)
     model.name, model.options = name, dict(options)  # type: ignore[assignment]
+    if weights is not None:
+        from ._pretrained import fill_from
+
+        fill_from(weights, model)
     if features_only:
         from ._features import FeatureExtractor
 

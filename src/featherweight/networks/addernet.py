@@ -227,9 +227,7 @@ def adder_vgg_small(
 
 
 def _grid_head(channels: int, *, num_classes: int, dropout: float) -> NormedClassifierHead:
-    places = 4 * 4
-    flat = nn.Sequential(GridPool(4), nn.Flatten(1), nn.Unflatten(1, (channels * places, 1, 1)))
-    return CIFAR_HEAD(channels * places, num_classes, dropout=dropout, before=flat)
+    return CIFAR_HEAD(channels, num_classes, dropout=dropout, before=GridPool(4), side=4)
 
 
 @ADDERNET(published=PUBLISHED_LENET, resolution=32)

@@ -97,9 +97,8 @@ def _met(place: int, side: int, stride: int, dilation: int) -> slice:
 
 
 def grouped(x: Tensor, dim: int, groups: int) -> Tensor:
-    """View a dimension of channels as [groups, channels/groups]."""
-    y: Tensor = x.unflatten(dim, (groups, -1))  # type: ignore[no-untyped-call]
-    return y
+    """Give a dimension of channels as two, [groups, channels/groups]; exporters cannot write `unflatten`."""
+    return x.unsqueeze(dim) if groups == 1 else torch.stack(x.chunk(groups, dim), dim)
 
 
 def wide(x: Tensor) -> Tensor:

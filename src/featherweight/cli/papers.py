@@ -1,0 +1,117 @@
+"""`featherweight papers`: what every paper prints, beside what is counted here, and why where they differ."""
+
+import csv
+import json
+import sys
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._errors import usage
+from ._output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from featherweight.networks import PaperRow
+
+UNITS = {"params": "", "multiply_adds": "", "operations": " operations", "additions": " additions"}
+
+
+def papers(
+    pattern: Annotated[str, typer.Argument(help="Which networks, with * and ?, in quotes: 'mobilenet*'.")] = "*",
+    *,
+    family: Annotated[str | None, typer.Option(help="Only this family, such as MobileNetV3.")] = None,
+    deviations: Annotated[
+        bool, typer.Option("--deviations", help="Only what differs from print, each with the reason, and how many.")
+    ] = False,
+    as_csv: Annotated[
+        bool, typer.Option("--csv", help="Print comma-separated values, one line a row.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Set every printed number beside ours: paper, ours, difference, why.
+
+    A printed count agrees if ours rounds to its digits. Accuracy is as published; nothing here is trained by us.
+
+    \b
+    Examples:
+      featherweight papers mobilenet_v2
+      featherweight papers --family ShuffleNetV2 --csv > shufflenet.csv
+      featherweight papers --deviations
+    """
+    with usage():
+        rows = find(pattern, family)
+    every = len(rows)
+    if deviations:
+        rows = [row for row in rows if row.published.deviation]
+    if as_csv:
+        _print_csv([row.to_dict() for row in rows])
+    elif as_json:
+        print_json({"rows": [row.to_dict() for row in rows]})
+    elif deviations:
+        _print_deviations(rows, every)
+    else:
+        _print(rows)
+
+
+def find(pattern: str, family: str | None) -> "list[PaperRow]":
+    """Return the printed rows on the networks that fit, in the order of the networks' names.
+
+    Raises: ValueError: no such family; a pattern without wildcards that is no network's name.
+    """
+    from featherweight import networks
+    from featherweight.networks import network
+
+    if not set("*?[") & set(pattern):
+        network(pattern)
+    names = networks.list_networks(pattern, family=family)
+    return [row for row in networks.papers() if row.variant.name in names]
+
+
+def _print_csv(rows: list[dict[str, Any]]) -> None:
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    if rows:
+        writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow(json.dumps(value) if isinstance(value, dict) else value for value in row.values())
+
+
+def _print(rows: "list[PaperRow]") -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("network", "parameters", "ours", "multiply-adds", "ours", "top-1", "source", "why it differs"):
+        right = heading in ("parameters", "ours", "multiply-adds", "top-1")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right or heading == "network")
+    for row in rows:
+        params, cost = cells(row, ("params",)), cells(row, ("multiply_adds", "operations", "additions"))
+        table.add_row(str(row.variant), *params, *cost, _accuracy(row), row.published.source, row.published.deviation)
+    agree = sum(figure.agrees for row in rows for figure in row.figures)
+    print_table(table, f"{agree} of {sum(len(row.figures) for row in rows)} printed counts agree with ours.")
+
+
+def cells(row: "PaperRow", what: tuple[str, ...]) -> tuple[str, str]:
+    """Write the printed and the counted number of the first of these counts that the row prints."""
+    from featherweight._units import format_count
+
+    for figure in row.figures:
+        if figure.what in what:
+            apart = "" if figure.agrees else f" ({figure.difference:+.1%})"
+            return figure.printed + UNITS[figure.what], format_count(figure.counted, digits=4) + apart
+    return "", ""
+
+
+def _accuracy(row: "PaperRow") -> str:
+    top1, dataset = row.published.top1, row.published.dataset
+    return "" if top1 is None else f"{top1} %" + ("" if dataset == "ImageNet" else f" {dataset}")
+
+
+def _print_deviations(rows: "list[PaperRow]", every: int) -> None:
+    for row in rows:
+        apart = ", ".join(
+            f"{figure.what} {figure.printed} printed, {figure.counted:,} counted ({figure.difference:+.1%})"
+            for figure in row.figures
+            if not figure.agrees
+        )
+        print(f"{row.variant}, {row.published.source}\n  {apart}\n  {row.published.deviation}")
+    print(f"{len(rows)} of {every} printed rows deviate")
