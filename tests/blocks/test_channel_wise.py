@@ -98,7 +98,7 @@ def test_classifier_is_the_papers_3d_convolution(m: int, n: int, side: int) -> N
     layer, x = ConvClassifier(m, n, side=side), torch.randn(2, m, side, side)
     kernel = layer.conv.weight.reshape(side, side, m - n + 1).permute(2, 0, 1)
     expected = nn.functional.conv3d(x[:, None], kernel[None, None]).flatten(1)
-    torch.testing.assert_close(layer(x), expected)
+    torch.testing.assert_close(layer(x), expected / side)
     assert params(layer) == side * side * (m - n + 1)
     assert analyze(layer, (m, side, side)).multiply_adds == side * side * (m - n + 1) * n
 
@@ -111,8 +111,23 @@ def test_classifier_with_equal_weights_at_all_places_is_pooling_and_a_channel_wi
     layer, x = ConvClassifier(16, 10), torch.randn(2, 16, 7, 7)
     along = torch.randn(7)
     with torch.no_grad():
-        layer.conv.weight.copy_(along.expand(1, 49, 7) / 49)
+        layer.conv.weight.copy_(along.expand(1, 49, 7) / 7)
     torch.testing.assert_close(layer(x), nn.functional.conv1d(x.mean((2, 3))[:, None], along[None, None])[:, 0])
+
+
+def test_classifier_learns_as_fast_as_a_channel_wise_layer_on_the_average() -> None:
+    """A step of gradient descent moves the logits of a flat map as far."""
+    x = torch.rand(2, 16, 1, 1)
+    layer, pooled = ConvClassifier(16, 10), nn.Conv1d(1, 1, 7, bias=False)
+    moved = []
+    for module, inputs in ((layer, x.expand(-1, -1, 7, 7)), (pooled, x.reshape(2, 1, 16))):
+        before = module(inputs)
+        before.sum().backward()
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.sub_(0.1 * parameter.grad)
+            moved.append((module(inputs) - before).flatten(1))
+    torch.testing.assert_close(*moved)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (9, 14)])
