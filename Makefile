@@ -27,8 +27,9 @@ check: | $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS)
 
-docs: $(VENV)/installed-dev  ## Write the generated pages of docs/ anew
+docs: $(VENV)/installed-dev  ## Write the generated pages of docs/ anew, and build the site: site/index.html
 	$(BIN)/python docs/generate.py
+	$(BIN)/mkdocs --quiet build --strict
 
 counts: $(VENV)/installed-dev  ## Count every registered network anew
 	$(BIN)/python -m featherweight.networks
@@ -37,7 +38,7 @@ bench: $(VENV)/installed-dev  ## Run every benchmark; each prints a ratio to its
 	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark || exit 1; done
 
 clean:  ## Remove all that make and the tests have made, the virtual environment too
-	rm -rf $(VENV) build dist demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist demo site .mypy_cache .pytest_cache .ruff_cache
 
 # The package is installed in place (editable): only what is compiled or declared needs installing anew.
 $(BIN)/python:

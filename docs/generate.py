@@ -1,23 +1,31 @@
 """Write the pages of docs/ that are read from the code: `python docs/generate.py`; a test holds them to it."""
 
 import ast
+import csv
 import importlib
 import inspect
+import io
+import json
 import re
+import tempfile
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import typer
+from family_pages import every_row, families, family_page, markdown_table, rows_of, slug
+from zoo_page import zoo_page
 
 from featherweight._files import write_atomically
 from featherweight._units import format_count
+from featherweight.blocks import GALLERY, Example, in_words, structure
 from featherweight.cli import app
-from featherweight.networks import Network, Variant, counts, networks, variants
+from featherweight.networks import Network, counts, history
+from featherweight.report import connectivity_picture, write_history
 
 HERE = Path(__file__).resolve().parent
+ZOO = HERE / "digits_zoo.json"  # written by recipes/digits_zoo.py
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
 PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in (
     "networks", "blocks", "ops", "cost", "data", "train", "compress", "export", "search", "report",
@@ -26,52 +34,99 @@ PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in (
 
 def pages() -> dict[str, str]:
     """Return every generated page: its file name and its text."""
-    written = {"networks.md": networks_page(), "cli.md": cli_page(), "api.md": api_page()}
+    written = {"networks.md": networks_page(), "blocks.md": blocks_page(), "cli.md": cli_page(), "api.md": api_page()}
+    written |= {f"families/{slug(family)}.md": family_page(family, members) for family, members in families().items()}
+    if ZOO.exists():
+        written["digits_zoo.md"] = zoo_page(json.loads(ZOO.read_text(encoding="utf-8")))
     return {name: NOTE + text.rstrip() + "\n" for name, text in written.items()}
 
 
+def other_files() -> dict[str, str]:
+    """Return every other generated file: pictures and tables."""
+    pictures = {f"images/blocks/{slug(name)}.svg": block_picture(example) for name, example in GALLERY.items()}
+    return {**pictures, "images/history.svg": history_picture(), "papers.csv": papers_csv()}
+
+
 def networks_page() -> str:
-    """Every family: what its paper prints, what we count, and why where they differ."""
+    """Every family in a row, oldest first, with the picture of who builds on whom."""
+    head = ("year", "family", "networks", "parameters", "multiply-adds", "printed counts", "of which agree")
+    rows = [overview_row(family, members) for family, members in families().items()]
     parts = [
         "# Networks",
-        "What the sources print, beside what this code counts: every parameter, batch norm's too, and one multiply-add "
-        "for each multiplication with its addition in convolutions and fully connected layers. A printed number agrees "
-        "if the count rounds to it. Accuracy is as published, on ImageNet; nothing here is trained by us.",
+        "![Which family builds on which](images/history.svg)",
+        "Oldest first. Parameters (batch norm's too) and multiply-adds (one for each multiplication with its addition, "
+        "of convolutions and fully connected layers) are counted by this code, from the smallest default network of a "
+        "family to the largest. The page of a family has what its sources print beside what is counted here, and why "
+        "where they differ; [papers.csv](papers.csv) has all of it in one table.",
+        markdown_table(head, rows),
     ]
-    for family, members in groupby(sorted(networks(), key=lambda n: (n.year, n.family, n.name)), lambda n: n.family):
-        for position, network in enumerate(members):
-            if position == 0:
-                parts.append(f"## {family}\n\n[{network.paper}]({network.paper}), {network.year}")
-            parts.append(f"### `{network.name}`\n\nOptions: {', '.join(f'`{name}`' for name in network.options)}.")
-            parts.append(published_table(network))
     return "\n\n".join(parts)
 
 
-def published_table(network: Network) -> str:
-    """The printed rows of one network as a Markdown table."""
-    head = ("options", "input", "parameters: printed", "ours", "multiply-adds: printed", "ours", "top-1", "source")
-    rows = [row for variant in variants() if variant.name == network.name for row in variant_rows(variant)]
-    return markdown_table([*head, "why it differs"], rows)
+def overview_row(family: str, members: Sequence[Network]) -> list[str]:
+    """A family's line in the overview."""
+    found = [counts(entry.name) for entry in members]
+    figures = [figure for entry in members for row in rows_of(entry.name) for figure in row.figures]
+    years = sorted({entry.year for entry in members})
+    return [
+        "-".join(map(str, dict.fromkeys((years[0], years[-1])))),
+        f"[{family}](families/{slug(family)}.md)",
+        ", ".join(f"`{entry.name}`" for entry in members),
+        between(one.params for one in found),
+        between(one.multiply_adds for one in found),
+        str(len(figures)),
+        str(sum(figure.agrees for figure in figures)),
+    ]
 
 
-def variant_rows(variant: Variant) -> Iterator[list[str]]:
-    """What was printed about one choice of options and resolution, beside our counts; or our counts alone."""
-    counted = counts(variant)
-    params, multiply_adds = f"{counted.params:,}", format_count(counted.multiply_adds, digits=4)
-    options = ", ".join(f"{name}={value}" for name, value in variant.options.items()) or "default"
-    chosen = [options, str(variant.resolution)]
-    for row in variant.published:
-        printed = row.multiply_adds or (f"{row.operations} operations" if row.operations else "")
-        top1 = "" if row.top1 is None else f"{row.top1} %"
-        yield [*chosen, row.params or "", params, printed, multiply_adds, top1, row.source, row.deviation or ""]
-    if not variant.published:
-        yield [*chosen, "", params, "", multiply_adds, "", "", ""]
+def between(numbers: Iterable[int]) -> str:
+    """The least and the largest of counts."""
+    least, *_, largest = sorted(numbers) * 2
+    return " to ".join(dict.fromkeys((format_count(least), format_count(largest))))
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Rows of cells as a Markdown table."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cell.replace('|', '&#124;') for cell in line)} |" for line in lines)
+def blocks_page() -> str:
+    """The table of what each block does in order, and each block's picture."""
+    steps = {name: structure(example.make(), example.in_channels) for name, example in GALLERY.items()}
+    table = markdown_table(
+        ("block", "what it does, in order"), [[f"`{name}`", in_words(steps[name])] for name in steps]
+    )
+    parts = [
+        "# Blocks",
+        "Read from the modules: each is a small example, run once. Up and down say whether there are more or fewer "
+        "channels behind a step; `|` goes on with the result, `//` begins a branch beside it; BN is batch norm.",
+        table,
+        "## What reaches what",
+        "On the left each step has a row of channels, from the input above to the output below, joined to those that "
+        "they are made from; in the middle what comes of it from input to output, and on the right the pixels that the "
+        "centre of the output sees, both from the block's own Jacobian.",
+    ]
+    for name, example in GALLERY.items():
+        picture = f"![{example.title}](images/blocks/{slug(name)}.svg)"
+        parts.append(f"### {name}\n\n{example.title}. {example.note}\n\n{picture}")
+    return "\n\n".join(parts)
+
+
+def block_picture(example: Example) -> str:
+    """What reaches what in a block, as SVG."""
+    return connectivity_picture(example.make(), example.in_channels, title=example.title)
+
+
+def history_picture() -> str:
+    """Who builds on whom, as SVG."""
+    with tempfile.TemporaryDirectory() as folder:
+        return write_history(history(), Path(folder) / "history.svg").read_text(encoding="utf-8")
+
+
+def papers_csv() -> str:
+    """Every printed row beside our counts, as comma-separated values."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    rows = [row.to_dict() for row in every_row()]
+    writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow(json.dumps(value) if isinstance(value, dict) else value for value in row.values())
+    return text.getvalue()
 
 
 def cli_page() -> str:
@@ -153,6 +208,18 @@ def public(field: ast.AnnAssign) -> bool:
     return isinstance(field.target, ast.Name) and not field.target.id.startswith("_")
 
 
+def main() -> None:
+    """Write every file, and remove those of networks and blocks that are no more."""
+    written = {**pages(), **other_files()}
+    for folder in ("families", "images/blocks"):
+        (HERE / folder).mkdir(parents=True, exist_ok=True)
+        for path in (HERE / folder).iterdir():
+            if f"{folder}/{path.name}" not in written:
+                path.unlink()
+    for name, text in written.items():
+        write_atomically(HERE / name, text)
+    print(f"wrote {len(written)} files into {HERE}")
+
+
 if __name__ == "__main__":
-    for page, text in pages().items():
-        print(write_atomically(HERE / page, text))
+    main()

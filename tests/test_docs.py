@@ -1,27 +1,52 @@
-"""The pages of docs/ that are written from the code are up to date, and links lead somewhere."""
+"""The files of docs/ that are written from the code are up to date, links lead somewhere, and the site builds."""
 
-import importlib.util
+import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+DOCS = ROOT / "docs"
+PAGES = [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]
 
 
-def test_generated_pages_are_what_the_code_says() -> None:
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert spec
-    assert spec.loader
-    generate = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(generate)
-    for name, text in generate.pages().items():
-        path = ROOT / "docs" / name
-        assert path.read_text(encoding="utf-8") == text, f"docs/{name} is not what the code says: make docs"
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        return importlib.import_module("generate")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("kind", ["pages", "other_files"])
+def test_generated_files_are_what_the_code_says(generate, kind) -> None:
+    for name, text in getattr(generate, kind)().items():
+        assert (DOCS / name).read_text(encoding="utf-8") == text, f"docs/{name} is not what the code says: make docs"
+
+
+def test_every_network_and_block_has_its_place(generate) -> None:
+    from featherweight.blocks import GALLERY
+    from featherweight.networks import networks
+
+    for entry in networks():
+        page = (DOCS / "families" / f"{generate.slug(entry.family)}.md").read_text(encoding="utf-8")
+        assert f"### `{entry.name}`" in page
+    pictures = {path.stem for path in (DOCS / "images" / "blocks").iterdir()}
+    assert pictures == {generate.slug(name) for name in GALLERY}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_relative_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_site_builds_without_warnings(tmp_path) -> None:
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path]
+    done = subprocess.run(build, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    assert (tmp_path / "families" / "mobilenetv2.html").is_file()

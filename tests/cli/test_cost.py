@@ -39,7 +39,7 @@ def test_a_saved_model_is_counted(featherweight, tmp_path) -> None:
         ([NAME, "-o", "numclasses=3"], 2, "did you mean 'num_classes'"),
         ([NAME, "-o", "num_classes=three"], 2, "'three' is not a whole number"),
         ([NAME, "--input", "big"], 2, "not an input size: 'big'; understood: 224, 192x256 or 3x224x224"),
-        ([NAME, "--input", "1x64x64"], 2, f"{NAME} cannot take an input of 1x64x64"),
+        ([NAME, "--input", "2x64x64"], 2, f"{NAME} cannot take an input of 2x64x64"),
         (["model.safetensors", "-o", "width=1"], 2, "model.safetensors is one already"),
         (["model.safetensors"], 1, "no such file: model.safetensors"),
     ],

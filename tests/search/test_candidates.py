@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from featherweight.networks import create
-from featherweight.search import Budget, candidates, nearest, shortlist
+from featherweight.networks import create, network, networks
+from featherweight.search import AUTO, Budget, candidates, chosen, nearest, shortlist
 
 
 @pytest.fixture(scope="module")
@@ -19,6 +19,17 @@ def test_within_and_over_are_told_apart_by_the_budget(found: tuple[list, list]) 
     assert over
     assert max(one.size_bytes for one in within) <= 300_000 < min(one.size_bytes for one in over)
     assert {one.resolution for one in within} == {16, 24, 32}
+
+
+def test_auto_is_a_choice_among_all_without_those_that_are_there_to_compare_with() -> None:
+    auto = chosen([AUTO])
+    assert 10 < len(auto) < len(chosen(["*"])) == len(list(networks()))
+    assert not any(one.reference or one.family == "AdderNet" for one in auto)
+
+
+def test_a_name_is_one_network_and_a_family_all_of_its_own() -> None:
+    assert chosen(["ghostnet"]) == [network("ghostnet")]
+    assert chosen(["GhostNet"]) == [one for one in networks() if one.family == "GhostNet"] != chosen(["ghostnet"])
 
 
 def test_a_candidate_can_be_built_and_has_the_counted_parameters(found: tuple[list, list]) -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from featherweight import __version__
 from featherweight.cost import Cost
-from featherweight.search import Candidate
+from featherweight.search import AUTO, Candidate
 
 from ._choose import Contender
 from ._finish import Shipped, Verdict
@@ -97,7 +97,7 @@ def command(settings: Settings) -> str:
         "--min-accuracy": None if budget.accuracy is None else f"{budget.accuracy * 100:.12g}%",
         "--max-int8-loss": None if settings.int8_loss == INT8_LOSS else f"{settings.int8_loss * 100:.12g}%",
         "--time": f"{settings.seconds:.12g}s",
-        "--networks": None if settings.networks == ("*",) else ",".join(settings.networks),
+        "--networks": None if settings.networks == (AUTO,) else ",".join(settings.networks),
         "--seed": str(settings.seed),
         "--threads": None if settings.threads == 1 else str(settings.threads),
     }

@@ -135,7 +135,7 @@ class ImageClassifier(nn.Module):
         Example:
             >>> import featherweight
             >>> featherweight.create("squeezenet").smallest_input, featherweight.create("mobilenet_v2").smallest_input
-            (17, 1)
+            (21, 1)
         """
         shapes = copy.deepcopy(self).to("meta").eval()
         least, enough = 0, self.resolution

@@ -21,6 +21,7 @@ class MicroDepthwise(nn.Sequential):
     Source: Li et al. 2021, https://arxiv.org/abs/2108.05894, Section 3.2. Differs from the paper: none.
 
     Example:
+        >>> import torch
         >>> MicroDepthwise(8, kernel_size=3, stride=2, expansion=(2, 2))(torch.zeros(1, 8, 16, 16)).shape
         torch.Size([1, 32, 8, 8])
     """
@@ -73,6 +74,7 @@ class MicroBlockA(nn.Module):
     Source: Li et al. 2021, https://arxiv.org/abs/2108.05894, Fig. 4; groups and shuffles from the released code.
 
     Example:
+        >>> import torch
         >>> MicroBlockA(4, 8, groups=(4, 2, 2), stride=2)(torch.zeros(1, 4, 16, 16)).shape
         torch.Size([1, 8, 8, 8])
     """
@@ -121,6 +123,7 @@ class MicroExpansion(nn.Module):
     Source: Li et al. 2021, https://arxiv.org/abs/2108.05894, Section 3.1.
 
     Example:
+        >>> import torch
         >>> MicroExpansion(16, 64, groups=(4, 4))(torch.zeros(1, 16, 8, 8)).shape
         torch.Size([1, 64, 8, 8])
     """
@@ -163,6 +166,7 @@ class MicroBlockB(nn.Sequential):
     in two blocks of the body, as in the released code.
 
     Example:
+        >>> import torch
         >>> MicroBlockB(12, 64, squeeze_channels=16, groups=(12, 4, 4, 4, 4))(torch.zeros(1, 12, 8, 8)).shape
         torch.Size([1, 64, 8, 8])
     """
@@ -202,6 +206,7 @@ class MicroBlockC(nn.Module):
     squeezed tensors. The network is the same.
 
     Example:
+        >>> import torch
         >>> MicroBlockC(16, 32, hidden_channels=64, groups=(4, 4, 4, 4), kernel_size=5)(torch.zeros(1, 16, 8, 8)).shape
         torch.Size([1, 32, 8, 8])
     """

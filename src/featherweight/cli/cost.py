@@ -62,7 +62,7 @@ def count(network: str, options: list[str], input_size: str | None) -> "Cost":
         model = build(network, options)
         try:
             return analyze(model, size)
-        except RuntimeError as error:  # PyTorch's word for shapes that do not fit
+        except (RuntimeError, ValueError) as error:  # PyTorch's word, and ours, for shapes that do not fit
             raise ValueError(f"{network} cannot take an input of {input_size or 'its own size'}: {error}") from error
 
 

@@ -36,8 +36,12 @@ def fit(
     ] = "0.5%",
     time_: Annotated[str, typer.Option("--time", help="For everything: 90s, 10min, 1h30m.")] = "90s",
     networks: Annotated[
-        str, typer.Option(help="Names or families to choose from, with * and commas: 'mobilenet*,ghostnet'.")
-    ] = "*",
+        str,
+        typer.Option(
+            help="Names or families to choose from, with * and commas: 'mobilenet*,ghostnet'. "
+            "auto: those that do best on small devices; '*': all, which takes longer to count."
+        ),
+    ] = "auto",
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("featherweight-fit"),
     seed: Annotated[int, typer.Option(help="Of the split, the weights and the order of the pictures.")] = 0,
     threads: Annotated[int, typer.Option(min=1, help="On which latency is measured.")] = 1,

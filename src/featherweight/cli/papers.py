@@ -23,9 +23,7 @@ def papers(
     deviations: Annotated[
         bool, typer.Option("--deviations", help="Only what differs from print, each with the reason, and how many.")
     ] = False,
-    as_csv: Annotated[
-        bool, typer.Option("--csv", help="Print comma-separated values, one line a row.")
-    ] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values, one line a row.")] = False,
     as_json: Json = False,
 ) -> None:
     """Set every printed number beside ours: paper, ours, difference, why.

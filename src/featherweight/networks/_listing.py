@@ -121,7 +121,7 @@ def list_networks(
         >>> list_networks("mobilenet*", max_params=3_000_000)
         ['mobilenet_v3_small']
         >>> list_networks(year=(2016, 2016))
-        ['squeezenet']
+        ['squeezenet', 'xception']
     """
     families = sorted({entry.family for entry in networks()})
     if family is not None and family.lower() not in (known.lower() for known in families):

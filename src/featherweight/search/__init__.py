@@ -2,6 +2,7 @@
 
 from ._budget import Budget
 from ._candidates import (
+    AUTO,
     SMALL_INPUT_UP_TO,
     Candidate,
     candidates,
@@ -14,6 +15,7 @@ from ._candidates import (
 from ._halving import LEAST_SECONDS, Rung, Score, Standing, rungs, successive_halving
 
 __all__ = [
+    "AUTO",
     "LEAST_SECONDS",
     "SMALL_INPUT_UP_TO",
     "Budget",

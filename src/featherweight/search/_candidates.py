@@ -20,6 +20,12 @@ NARROW_HEAD = 256  # the wide last layers of the papers are for 1000 classes; sm
 RESOLUTIONS = (16, 24, 32, 48, 64, 96, 128, 160, 192, 224)
 SMALL_INPUT_UP_TO = 64  # pixels; above it a network reduces its input 32 times, as in its paper
 
+AUTO = "auto"
+WORKHORSES = (
+    "squeezenet", "mobilenet_*", "shufflenet_v1", "shufflenet_v2", "ghostnet", "efficientnet_b*",
+)  # fmt: skip
+"""What "auto" stands for: networks that are quick to try and hard to beat on small devices; the others on demand."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
@@ -110,7 +116,7 @@ def option_ladders(network: Network) -> Iterator[list[dict[str, object]]]:
 
 
 def candidates(
-    *, num_classes: int, channels: int, native_side: int, budget: Budget, names: Sequence[str] = ("*",)
+    *, num_classes: int, channels: int, native_side: int, budget: Budget, names: Sequence[str] = (AUTO,)
 ) -> tuple[list[Candidate], list[Candidate]]:
     """Count every network x width x resolution; return those within the budget, and the nearest of those over it.
 
@@ -121,8 +127,8 @@ def candidates(
         num_classes: of the pictures.
         channels: of the pictures; 1 for grey, 3 for colour.
         native_side: the pictures' own short side, in pixels.
-        names: patterns of network names or families, as in `list_networks`.
-    Raises: ValueError: a pattern fits no network.
+        names: as `chosen` takes them.
+    Raises: ValueError: one fits no network.
     """
     within: list[Candidate] = []
     over: list[Candidate] = []
@@ -141,21 +147,26 @@ def candidates(
 
 
 def chosen(names: Sequence[str]) -> list[Network]:
-    """Return the networks whose name or family fits one of the patterns.
+    """Return the networks that are named: by name, by a pattern with *, by family, or "auto" for `WORKHORSES`.
 
-    Raises: ValueError: a pattern fits none; the message gives the nearest names.
+    Raises: ValueError: one names none; the message gives the nearest names.
 
     Example:
         >>> [network.name for network in chosen(["mobilenet_v3*"])]
         ['mobilenet_v3_large', 'mobilenet_v3_small']
+        >>> len(chosen(["ghostnet"])), len(chosen(["GhostNet"]))
+        (1, 4)
     """
-    every = list(networks())
-    for pattern in names:
-        if not any(_fits(network, pattern) for network in every):
-            near = difflib.get_close_matches(pattern, [network.name for network in every], n=3, cutoff=0.5)
+    every = {network.name: network for network in networks()}
+    found: set[str] = set()
+    for pattern in (one for name in names for one in (WORKHORSES if name == AUTO else [name])):
+        fitting = [pattern] if pattern in every else [one.name for one in every.values() if _fits(one, pattern)]
+        if not fitting:
+            near = difflib.get_close_matches(pattern, every, n=3, cutoff=0.5)
             hint = f"did you mean {', '.join(near)}?" if near else "see `featherweight list`"
             raise ValueError(f"no network fits {pattern!r}; {hint}")
-    return [network for network in every if any(_fits(network, pattern) for pattern in names)]
+        found.update(fitting)
+    return [network for name, network in every.items() if name in found]
 
 
 def _fits(network: Network, pattern: str) -> bool:
