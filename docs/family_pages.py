@@ -92,7 +92,8 @@ def creating(members: Sequence[Network]) -> str:
 
 def written(options: Mapping[str, object]) -> str:
     """Options as they stand in a call."""
-    return ", ".join(f"{name}={value!r}" for name, value in options.items())
+    quoted = {name: f'"{value}"' if isinstance(value, str) else repr(value) for name, value in options.items()}
+    return ", ".join(f"{name}={value}" for name, value in quoted.items())
 
 
 def purpose(entry: Network) -> str:
