@@ -38,7 +38,7 @@ def pages() -> dict[str, str]:
     written |= {f"families/{slug(family)}.md": family_page(family, members) for family, members in families().items()}
     if ZOO.exists():
         written["digits_zoo.md"] = zoo_page(json.loads(ZOO.read_text(encoding="utf-8")))
-    return {name: NOTE + text.rstrip() + "\n" for name, text in written.items()}
+    return {name: f"{text.rstrip()}\n\n{NOTE}" for name, text in written.items()}
 
 
 def other_files() -> dict[str, str]:

@@ -37,7 +37,7 @@ def test_networks_of_torchvision_and_saved_models(featherweight, tmp_path) -> No
     [
         (
             ["squeezenet", "--with", "gost"],
-            f"unknown replacement 'gost'; did you mean ghost? All: {', '.join(REPLACEMENTS)}",
+            f"unknown replacement 'gost'; did you mean ghost? known: {', '.join(REPLACEMENTS)}",
         ),
         (["squeezenett", "--with", "ghost"], "did you mean squeezenet"),
         (["torchvision:squeezenet", "--with", "ghost"], "torchvision has no network 'squeezenet' for classification"),

@@ -61,7 +61,7 @@ def find(name: str | None) -> dict[str, "Example"]:
     if name not in GALLERY:
         near = difflib.get_close_matches(name, GALLERY, n=3, cutoff=0.5)
         hint = f"did you mean {', '.join(near)}? " if near else ""
-        raise ValueError(f"unknown block {name!r}; {hint}All: {', '.join(GALLERY)}")
+        raise ValueError(f"unknown block {name!r}; {hint}known: {', '.join(GALLERY)}")
     return {name: GALLERY[name]}
 
 

@@ -142,9 +142,9 @@ def maker(replacement: str | type[nn.Module] | Make) -> Make:
     """
     if isinstance(replacement, str):
         if replacement not in REPLACEMENTS:
-            near = difflib.get_close_matches(replacement, REPLACEMENTS, n=1)
+            near = difflib.get_close_matches(replacement, REPLACEMENTS, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise ValueError(f"unknown replacement {replacement!r}; {hint}All: {', '.join(REPLACEMENTS)}")
+            raise ValueError(f"unknown replacement {replacement!r}; {hint}known: {', '.join(REPLACEMENTS)}")
         return REPLACEMENTS[replacement].make
     if not isinstance(replacement, type):
         return replacement
