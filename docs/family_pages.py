@@ -32,6 +32,8 @@ def families() -> dict[str, list[Network]]:
     members: dict[str, list[Network]] = {}
     for entry in ordered:
         members.setdefault(entry.family, []).append(entry)
+    for entries in members.values():
+        entries.sort(key=lambda entry: not entry.builds_on)  # the file with the family's idea says what it builds on
     return members
 
 

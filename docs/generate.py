@@ -1,7 +1,6 @@
 """Write the pages of docs/ that are read from the code: `python docs/generate.py`; a test holds them to it."""
 
 import ast
-import csv
 import importlib
 import inspect
 import io
@@ -15,12 +14,13 @@ from typing import Any
 
 import typer
 from family_pages import every_row, families, family_page, markdown_table, rows_of, slug
-from zoo_page import zoo_page
+from zoo_page import PICTURE, zoo_chart, zoo_page
 
 from featherweight._files import write_atomically
 from featherweight._units import format_count
 from featherweight.blocks import GALLERY, Example, in_words, structure
 from featherweight.cli import app
+from featherweight.cli.papers import write_csv
 from featherweight.networks import Network, counts, history
 from featherweight.report import connectivity_picture, write_history
 
@@ -44,6 +44,8 @@ def pages() -> dict[str, str]:
 def other_files() -> dict[str, str]:
     """Return every other generated file: pictures and tables."""
     pictures = {f"images/blocks/{slug(name)}.svg": block_picture(example) for name, example in GALLERY.items()}
+    if ZOO.exists():
+        pictures[PICTURE] = zoo_chart(json.loads(ZOO.read_text(encoding="utf-8")))
     return {**pictures, "images/history.svg": history_picture(), "papers.csv": papers_csv()}
 
 
@@ -121,11 +123,7 @@ def history_picture() -> str:
 def papers_csv() -> str:
     """Every printed row beside our counts, as comma-separated values."""
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    rows = [row.to_dict() for row in every_row()]
-    writer.writerow(rows[0])
-    for row in rows:
-        writer.writerow(json.dumps(value) if isinstance(value, dict) else value for value in row.values())
+    write_csv([row.to_dict() for row in every_row()], text)
     return text.getvalue()
 
 

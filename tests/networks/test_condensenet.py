@@ -132,6 +132,12 @@ def test_condensed_network_gives_the_same_logits(name: str, groups: int, calibra
     assert not small.training
 
 
+def test_condensed_in_double_precision_it_stays_so(calibrated) -> None:
+    model = learned("condensenet_cifar", calibrated, classifier_share=1.0).double()
+    pixels = torch.randn(2, 3, 16, 16, dtype=torch.float64)
+    torch.testing.assert_close(condense(model)(pixels), model(pixels), rtol=1e-10, atol=1e-10)
+
+
 @torch.no_grad()
 def test_half_a_classifier_reads_the_features_that_it_uses_most(calibrated) -> None:
     with torch.enable_grad():
@@ -190,5 +196,5 @@ def test_what_cannot_be_condensed_is_refused() -> None:
     model = create("condensenet", **{**SMALL, "num_classes": 0}, converted=False)
     with pytest.raises(ValueError, match="without a classifier"):
         condense(condensed(model))
-    with pytest.raises(ValueError, match="classifier_share must be above 0 and at most 1; got 0"):
-        build("condensenet", classifier_share=0)
+    with pytest.raises(ValueError, match=r"classifier_share must be above 0 and at most 1; got 1\.5"):
+        build("condensenet", classifier_share=1.5)

@@ -242,6 +242,11 @@ def test_wrong_option_is_answered_with_the_right_ones(entry) -> None:
         ("dropout", 1.5, r"must be a share in \[0, 1\); got 1.5"),
         ("width", -0.5, "must be a number above 0; got -0.5"),
         ("width", "half", "must be a number above 0; got 'half'"),
+        ("depth", 0, "must be a number above 0; got 0"),
+        ("drop_path", 1.04, r"must be a share in \[0, 1\); got 1.04"),
+        ("resolution", -5, "must be a whole number, 1 or more; got -5"),
+        ("expansion", 0, "must be a whole number, 1 or more; got 0"),
+        ("ratio", 2.5, "must be a whole number, 1 or more; got 2.5"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(entry, option: str, value: object, wanted: str) -> None:

@@ -130,7 +130,7 @@ def test_igcv3s_depth_leaves_blocks_out() -> None:
     with on_meta_device():
         blocks = [len(create("igcv3", depth=depth).body) - 1 for depth in (0.1, 0.5, 1.0)]
     assert blocks == [7, 1 + 2 + 3 + 4 + 3 + 3 + 1, 32]
-    with pytest.raises(ValueError, match="depth of igcv3 must be above 0; got 0"):
+    with pytest.raises(ValueError, match="depth of igcv3 must be a number above 0; got 0"):
         create("igcv3", depth=0)
 
 
@@ -140,3 +140,10 @@ def test_igcv2_narrows_in_steps_of_its_groups() -> None:
             model = create("igcv2_cifar", width=width)
         widths = {block.depthwise.out_channels for block in model.modules() if isinstance(block, InterleavedSparseConv)}
         assert all(channels % 8 == 0 for channels in widths) and len(widths) == 3
+
+
+@pytest.mark.parametrize("width", [0.1, 0.3, 0.33, 0.56, 0.9, 1.4])
+def test_igcv2_takes_any_width(width: float) -> None:
+    with on_meta_device():
+        model = create("igcv2", width=width)
+    assert model.stem.conv.out_channels % 8 == 0

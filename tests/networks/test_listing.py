@@ -26,10 +26,17 @@ def test_pattern_and_filters_narrow() -> None:
 
 def test_limits_include_their_value() -> None:
     for name in ALL:
-        params, multiply_adds, _ = counts(name)
-        assert name in list_networks(max_params=params, max_multiply_adds=multiply_adds)
+        params, terms = counts(name).params, counts(name).terms
+        assert name in list_networks(max_params=params, max_multiply_adds=terms)
         assert name not in list_networks(max_params=params - 1)
-        assert name not in list_networks(max_multiply_adds=multiply_adds - 1)
+        assert name not in list_networks(max_multiply_adds=terms - 1)
+
+
+def test_additions_count_as_work() -> None:
+    adder = counts("adder_resnet20")
+    assert adder.terms == adder.multiply_adds + adder.additions / 2 > 10 * adder.multiply_adds
+    assert "adder_resnet20" not in list_networks(max_multiply_adds=adder.terms - 1)
+    assert "adder_resnet20" in list_networks(max_multiply_adds=adder.terms)
 
 
 def test_unknown_family_is_answered_with_the_known_ones() -> None:
@@ -41,8 +48,9 @@ def test_variants_are_distinct_and_keep_every_row() -> None:
     assert len({str(variant) for variant in variants()}) == len(variants())
     rows = [row for variant in variants() for row in variant.published]
     assert sorted(map(id, rows)) == sorted(id(row) for entry in networks() for row in entry.published)
+    found = [(variant.name, variant.options, variant.resolution) for variant in variants()]
     for entry in networks():
-        assert Variant(name=entry.name, options={}, resolution=entry.resolution).name in ALL
+        assert found.count((entry.name, {}, entry.resolution)) == 1
 
 
 def test_variant_says_only_what_differs_from_the_defaults() -> None:

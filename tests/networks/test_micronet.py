@@ -7,7 +7,7 @@ import torch
 
 from featherweight.blocks import DynamicShiftMax, MicroBlockC, MicroDepthwise, MicroExpansion
 from featherweight.cost import analyze
-from featherweight.networks import create, on_meta_device
+from featherweight.networks import create, network, on_meta_device
 
 
 class Released(NamedTuple):
@@ -97,3 +97,10 @@ def test_what_cannot_be_is_refused() -> None:
         DynamicShiftMax(10, groups=4)
     with pytest.raises(ValueError, match="fusions must be 1 or 2; got 3"):
         DynamicShiftMax(8, groups=4, fusions=3)
+
+
+@pytest.mark.parametrize(("s", "c"), [(2, 384), (1, 400)])
+def test_the_last_row_only_expands(s: int, c: int) -> None:
+    *rows, last = network("micronet_m0").default("table")
+    with pytest.raises(ValueError, match="only expands: wanted stride 1 and 384 channels"):
+        create("micronet_m0", table=(*rows, last._replace(s=s, c=c)))

@@ -2,9 +2,19 @@
 
 import pytest
 
-from featherweight.networks import Counts, Network, Published, Variant, counts, networks, papers, rounds_to, variants
+from featherweight.networks import (
+    Counts,
+    Network,
+    Published,
+    Variant,
+    compare,
+    counts,
+    networks,
+    papers,
+    rounds_to,
+    variants,
+)
 from featherweight.networks._listing import count, written_counts
-from featherweight.networks._papers import figures
 
 ROWS = [(entry, row) for entry in networks() for row in entry.published]
 
@@ -25,7 +35,7 @@ def disagreements(row: Published, counted: Counts) -> list[str]:
     """Say which printed numbers of a row the counts do not round to."""
     return [
         f"{figure.printed} {figure.what} printed, {figure.counted:,} counted"
-        for figure in figures(row, counted)
+        for figure in compare(row, counted)
         if not figure.agrees
     ]
 

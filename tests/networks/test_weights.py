@@ -107,6 +107,30 @@ def test_reset_classifier_is_saved_with_the_model(model: nn.Module, tmp_path: Pa
     assert load_model(save_model(model, tmp_path / "model.safetensors")).num_classes == 9
 
 
+def test_a_new_classifier_of_a_network_without_options_is_saved_too(tmp_path: Path) -> None:
+    model = create("micronet_m0")
+    model.reset_classifier(7)
+    assert load_model(save_model(model, tmp_path / "model.safetensors")).num_classes == 7
+
+
+def test_eps_of_every_batch_norm_is_kept(tmp_path: Path) -> None:
+    """MicroNet's head has one for vectors, too."""
+    model = create("micronet_m0", num_classes=2)
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    assert {type(norm) for norm in norms} == {nn.BatchNorm1d, nn.BatchNorm2d}
+    for norm in norms:
+        norm.eps = 1e-3
+    loaded = load_model(save_model(model, tmp_path / "model.safetensors"))
+    assert {m.eps for m in loaded.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)} == {1e-3}
+
+
+def test_a_table_changed_behind_our_back_changes_no_model(tmp_path: Path) -> None:
+    table = [[1, 8, 1, 2], [3, 16, 2, 2]]
+    model = create(NAME, table=table, num_classes=2, head_channels=24)
+    table.pop()
+    assert same(snapshot(load_model(save_model(model, tmp_path / "model.safetensors"))), snapshot(model))
+
+
 def test_table_of_ones_own_is_saved_with_the_model(tmp_path: Path) -> None:
     model = create(NAME, table=((1, 8, 1, 2), (3, 16, 2, 2)), num_classes=2, head_channels=24)
     loaded = load_model(save_model(model, tmp_path / "model.safetensors"))

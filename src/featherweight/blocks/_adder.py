@@ -28,6 +28,7 @@ class AdderConv2d(Filters):
         gradient: "paper", weight gradient x - weight and input gradient clipped to [-1, 1]; or "sign", the true ones.
         adaptive_rate: eta, which in training scales the weight gradient to the l2 norm eta * sqrt(numbers in weight),
             whatever the loss is scaled by; None leaves it as it is. In the place of a learning rate for each layer.
+            Not for a gradient scaler (float16): what it divides by has no part in this gradient.
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)] with the default padding
     Cost per image (k kernel, H' x W' output): 0 multiply-adds; 2 * H'*W' * in/groups * out * k*k additions, one to
     subtract and one to sum, and half as many absolute values.

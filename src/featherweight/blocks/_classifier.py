@@ -125,7 +125,7 @@ class ImageClassifier(nn.Module):
         if num_classes < 0:
             raise ValueError(f"num_classes must be 0 (no classifier) or more; got {num_classes}")
         self.head.reset(num_classes)  # type: ignore[operator]
-        if self.options:
+        if self.name is not None:
             self.options = {**self.options, "num_classes": num_classes}
 
     @property
@@ -137,7 +137,7 @@ class ImageClassifier(nn.Module):
             >>> featherweight.create("squeezenet").smallest_input, featherweight.create("mobilenet_v2").smallest_input
             (21, 1)
         """
-        shapes = copy.deepcopy(self).to("meta").eval()
+        shapes = _without_weights(self).eval()
         least, enough = 0, self.resolution
         while enough - least > 1:
             side = (least + enough) // 2
@@ -158,7 +158,7 @@ class ImageClassifier(nn.Module):
             raise
 
     def _refuse_too_small(self, x: Tensor, error: RuntimeError) -> None:
-        if x.ndim == 4 and min(x.shape[2:]) < (least := self.smallest_input):
+        if x.ndim == 4 and min(x.shape[2:]) < self.resolution and min(x.shape[2:]) < (least := self.smallest_input):
             height, width = x.shape[2:]
             raise ValueError(
                 f"{self.name or 'this network'} needs pictures of at least {least} x {least} pixels; got "
@@ -184,6 +184,16 @@ class ImageClassifier(nn.Module):
             self._refuse_too_small(x, error)
             raise
         return y
+
+
+def _without_weights(model: ImageClassifier) -> ImageClassifier:
+    """Copy a model onto the meta device, without ever holding its weights twice, and without its users' hooks."""
+    tensors = [*model.parameters(), *model.buffers()]
+    copied = copy.deepcopy(model, {id(tensor): tensor.detach().to("meta", torch.float32) for tensor in tensors})
+    for module in copied.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return copied
 
 
 def initialize(model: nn.Module) -> None:

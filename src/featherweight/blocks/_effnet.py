@@ -41,7 +41,7 @@ class EffNetBlock(nn.Module):
         depthwise_activation: str = "leaky_relu",
     ) -> None:
         super().__init__()
-        hidden = hidden_channels or max(out_channels // 2, 6)
+        hidden = max(out_channels // 2, 6) if hidden_channels is None else hidden_channels
         wide = multiplier * hidden
         self.squeeze = ConvNormAct(in_channels, hidden, activation=activation)
         self.depthwise1x3 = ConvNormAct(

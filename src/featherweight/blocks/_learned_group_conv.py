@@ -77,7 +77,7 @@ class LearnedGroupConv(nn.Module):
     ) -> None:
         super().__init__()
         self.groups = groups
-        self.condensation = condensation or groups
+        self.condensation = groups if condensation is None else condensation
         _check_division(in_channels, out_channels, groups, self.condensation)
         self.before = NormAct(in_channels)
         self.conv = nn.Conv2d(in_channels, out_channels, 1, bias=False)
@@ -205,7 +205,7 @@ class CondensedConv(nn.Module):
     ) -> None:
         super().__init__()
         self.groups = groups
-        condensation = condensation or groups
+        condensation = groups if condensation is None else condensation
         _check_division(in_channels, out_channels, groups, condensation)
         fetched = groups * in_channels // condensation
         self.register_buffer("index", torch.arange(fetched) % in_channels)
@@ -268,7 +268,7 @@ class CondenseLayer(nn.Module):
 
 
 def _check_division(in_channels: int, out_channels: int, groups: int, condensation: int) -> None:
-    if in_channels % condensation or out_channels % groups:
+    if min(condensation, groups) < 1 or in_channels % condensation or out_channels % groups:
         raise ValueError(
             f"{in_channels} channels must divide by the condensation {condensation}, and {out_channels} by the "
             f"{groups} groups"

@@ -148,7 +148,7 @@ class BottleneckBlock(nn.Module):
     ) -> None:
         super().__init__()
         layer = with_norm(convolution) if convolution else layer
-        hidden = hidden_channels or max(1, out_channels // 4)
+        hidden = max(1, out_channels // 4) if hidden_channels is None else hidden_channels
         first, second = (stride, 1) if stride_first else (1, stride)
         self.reduce = layer(in_channels, hidden, kernel_size=1, stride=first)
         self.spatial = layer(hidden, hidden, kernel_size=3, stride=second)

@@ -70,7 +70,7 @@ class ShuffleUnitV1(nn.Module):
         squeeze_excite: bool = False,
     ) -> None:
         super().__init__()
-        reduce_groups = reduce_groups or groups
+        reduce_groups = groups if reduce_groups is None else reduce_groups
         branch_channels = _branch_channels(in_channels, out_channels, stride)
         for what, channels, parts in (("in", in_channels, reduce_groups), ("branch", branch_channels, groups)):
             if channels % parts:
@@ -92,6 +92,10 @@ class ShuffleUnitV1(nn.Module):
         if in_channels < out_channels:
             self.pool = nn.AvgPool2d(3, stride=2, padding=1) if stride == 2 else nn.Identity()
         self.act = nn.ReLU(inplace=True)
+
+    def extra_repr(self) -> str:
+        """Say how many groups are shuffled, which no module of its own does."""
+        return f"shuffle_groups={self.shuffle_groups}"
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)]."""
@@ -154,10 +158,11 @@ class ShuffleUnitV2(nn.Module):
             raise ValueError(
                 "shortcut_channels is for stride 2 or more channels; here the shortcut is half of the input"
             )
-        shortcut_channels = shortcut_channels or mid_channels
-        if shortcut_channels >= out_channels:
+        shortcut_channels = mid_channels if shortcut_channels is None else shortcut_channels
+        if not 0 < shortcut_channels < out_channels:
             raise ValueError(
-                f"shortcut_channels must leave channels for the other branch; got {shortcut_channels} of {out_channels}"
+                f"shortcut_channels must be above 0 and leave channels for the other branch; got {shortcut_channels} "
+                f"of {out_channels}"
             )
         self.shortcut = (
             None

@@ -9,9 +9,10 @@ from ._errors import usage
 from ._output import Json, print_json, print_table
 
 if TYPE_CHECKING:
-    from featherweight.networks import Variant
+    from featherweight.networks import Counts, Variant
 
 COMMON_OPTIONS = ("num_classes", "in_channels", "dropout", "small_input")
+FAR = 0.1  # a printed count that differs by more is that of another network than ours
 
 
 def list_networks(
@@ -22,7 +23,10 @@ def list_networks(
         str | None, typer.Option(help="At most so many parameters, such as 3M.", metavar="COUNT")
     ] = None,
     max_multiply_adds: Annotated[
-        str | None, typer.Option(help="At most so many multiply-adds per picture, such as 300M.", metavar="COUNT")
+        str | None,
+        typer.Option(
+            help="At most so many multiply-adds (or pairs of additions) per picture, such as 300M.", metavar="COUNT"
+        ),
     ] = None,
     year: Annotated[
         str | None, typer.Option(help="First published then: 2018 or 2016-2018.", metavar="YEAR[-YEAR]")
@@ -93,10 +97,10 @@ def find(
             continue
         counted = counts(variant)
         within = (max_params is None or counted.params <= max_params) and (
-            max_multiply_adds is None or counted.multiply_adds <= max_multiply_adds
+            max_multiply_adds is None or counted.terms <= max_multiply_adds
         )
         if within:
-            rows.append(_row(variant, counted.params, counted.multiply_adds))
+            rows.append(_row(variant, counted))
     return rows
 
 
@@ -106,10 +110,11 @@ def _is_default(variant: "Variant") -> bool:
     return not variant.options and variant.resolution == network(variant.name).resolution
 
 
-def _row(variant: "Variant", params: int, multiply_adds: int) -> dict[str, Any]:
-    from featherweight.networks import network
+def _row(variant: "Variant", counted: "Counts") -> dict[str, Any]:
+    from featherweight.networks import compare, network
 
     entry = network(variant.name)
+    best = next((row for row in variant.published if row.top1 is not None), None)
     return {
         "network": variant.name,
         "family": entry.family,
@@ -117,9 +122,12 @@ def _row(variant: "Variant", params: int, multiply_adds: int) -> dict[str, Any]:
         "paper": entry.paper,
         "options": dict(variant.options),
         "resolution": variant.resolution,
-        "params": params,
-        "multiply_adds": multiply_adds,
-        "top1_percent": next((row.top1 for row in variant.published if row.top1 is not None), None),
+        "params": counted.params,
+        "multiply_adds": counted.multiply_adds,
+        "additions": counted.additions,
+        "top1_percent": best.top1 if best else None,
+        "top1_dataset": best.dataset if best else None,
+        "top1_of_other_counts": bool(best and any(abs(one.difference) > FAR for one in compare(best, counted))),
         "takes": list(entry.options),
     }
 
@@ -138,13 +146,28 @@ def _print(rows: list[dict[str, Any]], *, every_variant: bool) -> None:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("options")
     for row in rows:
-        top1 = row["top1_percent"]
         own = [option for option in row["takes"] if option not in COMMON_OPTIONS]
         chosen = [f"{name}={value}" for name, value in row["options"].items()]
         table.add_row(
             row["network"], row["family"], str(row["year"]), format_count(row["params"]),
-            format_count(row["multiply_adds"]), f"{row['resolution']} px", f"{top1} %" if top1 is not None else "",
+            _operations(row), f"{row['resolution']} px", _accuracy(row),
             " ".join(chosen) if every_variant else ", ".join(own),
         )  # fmt: skip
-    note = f"All take {', '.join(COMMON_OPTIONS)}. One in detail: featherweight cost NAME"
-    print_table(table, note)
+    notes = [f"All take {', '.join(COMMON_OPTIONS)}. One in detail: featherweight cost NAME"]
+    if any(row["top1_of_other_counts"] for row in rows):
+        notes.append("(top-1): of a network whose printed counts are not ours; why: featherweight papers NAME")
+    print_table(table, "\n".join(notes))
+
+
+def _operations(row: dict[str, Any]) -> str:
+    from featherweight._units import format_count
+
+    multiply_adds = format_count(row["multiply_adds"])
+    return f"{multiply_adds} + {format_count(row['additions'])} additions" if row["additions"] else multiply_adds
+
+
+def _accuracy(row: dict[str, Any]) -> str:
+    if row["top1_percent"] is None:
+        return ""
+    text = f"{row['top1_percent']} %" + ("" if row["top1_dataset"] == "ImageNet" else f" {row['top1_dataset']}")
+    return f"({text})" if row["top1_of_other_counts"] else text

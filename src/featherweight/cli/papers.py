@@ -3,7 +3,7 @@
 import csv
 import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -42,19 +42,21 @@ def papers(
     if deviations:
         rows = [row for row in rows if row.published.deviation]
     if as_csv:
-        _print_csv([row.to_dict() for row in rows])
+        write_csv([row.to_dict() for row in rows], sys.stdout)
     elif as_json:
         print_json({"rows": [row.to_dict() for row in rows]})
     elif deviations:
         _print_deviations(rows, every)
-    else:
+    elif rows:
         _print(rows)
+    else:
+        print("no printed row on these networks")
 
 
 def find(pattern: str, family: str | None) -> "list[PaperRow]":
     """Return the printed rows on the networks that fit, in the order of the networks' names.
 
-    Raises: ValueError: no such family; a pattern without wildcards that is no network's name.
+    Raises: ValueError: no such family, or no network that fits the pattern.
     """
     from featherweight import networks
     from featherweight.networks import network
@@ -62,11 +64,14 @@ def find(pattern: str, family: str | None) -> "list[PaperRow]":
     if not set("*?[") & set(pattern):
         network(pattern)
     names = networks.list_networks(pattern, family=family)
+    if not names:
+        raise ValueError(f"no network fits {pattern!r}" + (f" in {family}" if family else ""))
     return [row for row in networks.papers() if row.variant.name in names]
 
 
-def _print_csv(rows: list[dict[str, Any]]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+def write_csv(rows: list[dict[str, Any]], file: TextIO) -> None:
+    """Write rows under the names of their values, options as JSON."""
+    writer = csv.writer(file, lineterminator="\n")
     if rows:
         writer.writerow(rows[0])
     for row in rows:

@@ -220,7 +220,7 @@ def _check_shapes(name: str, new: nn.Module, shapes: Shapes) -> None:
         what = f"the {type(new).__name__} for {name or 'the model'}"
         try:
             got = twin(torch.empty(given, dtype=dtype, device="meta")).shape
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise ReplaceError(f"{what} cannot take {list(given)}: {error}") from error
         if got != wanted:
             raise ReplaceError(f"{what} makes {list(got)} of {list(given)}, the convolution {list(wanted)}")

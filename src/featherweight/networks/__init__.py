@@ -32,7 +32,7 @@ from ._features import FeatureExtractor
 from ._history import Edge, Family, History, history
 from ._listing import Counts, Variant, counts, list_networks, variants
 from ._meta import on_meta_device
-from ._papers import Figure, PaperRow, papers
+from ._papers import Figure, PaperRow, compare, papers
 from ._pretrained import FetchError
 from ._registry import Network, Published, create, network, networks, register, rounds_to
 from ._weights import Loaded, WeightsWarning, load_model, load_weights, save_model
@@ -53,6 +53,7 @@ __all__ = [
     "Variant",
     "WeightsWarning",
     "analyze",
+    "compare",
     "condense",
     "counts",
     "create",

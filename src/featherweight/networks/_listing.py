@@ -22,6 +22,11 @@ class Counts(NamedTuple):
     multiply_adds: int
     additions: int = 0
 
+    @property
+    def terms(self) -> int:
+        """How many terms are summed: multiply-adds, and pairs of additions (one to subtract, one to sum)."""
+        return self.multiply_adds + self.additions // 2
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -113,7 +118,8 @@ def list_networks(
         pattern: of the name, with the wildcards * and ?.
         family: such as "MobileNetV3"; the case of letters does not matter.
         max_params: the most parameters, with the network's default options.
-        max_multiply_adds: the most multiply-adds per image, with its default options and resolution.
+        max_multiply_adds: the most multiply-adds per image, with its default options and resolution; two additions of
+            layers that add in the place of multiplying count as one.
         year: of the paper's first appearance; a pair is the first and the last year.
     Raises: ValueError: unknown family; the message lists the known ones.
 
@@ -134,5 +140,5 @@ def list_networks(
         and (family is None or entry.family.lower() == family.lower())
         and first <= entry.year <= last
         and (max_params is None or counts(entry.name).params <= max_params)
-        and (max_multiply_adds is None or counts(entry.name).multiply_adds <= max_multiply_adds)
+        and (max_multiply_adds is None or counts(entry.name).terms <= max_multiply_adds)
     ]

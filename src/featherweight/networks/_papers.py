@@ -79,11 +79,16 @@ def papers() -> Iterator[PaperRow]:
     for variant in variants():
         counted = counts(variant)
         for row in variant.published:
-            yield PaperRow(variant, row, figures(row, counted))
+            yield PaperRow(variant, row, compare(row, counted))
 
 
-def figures(row: Published, counted: Counts) -> tuple[Figure, ...]:
-    """Set each count that a row prints beside ours."""
+def compare(row: Published, counted: Counts) -> tuple[Figure, ...]:
+    """Set each count that a row prints beside ours.
+
+    Example:
+        >>> compare(Published(params="3.4M", source="a table"), Counts(3_504_872, 300_774_272))
+        (Figure(what='params', printed='3.4M', counted=3504872),)
+    """
     ours = {
         "params": counted.params,
         "multiply_adds": counted.multiply_adds,

@@ -1,5 +1,6 @@
 """Which networks there are: `register` writes them down, `create` builds one, `list_networks` finds them."""
 
+import copy
 import difflib
 import inspect
 import os
@@ -198,20 +199,31 @@ def networks() -> Iterator[Network]:
         yield _NETWORKS[name]
 
 
-_LEAST = {"num_classes": 0, "in_channels": 1, "head_channels": 1}
+_SHARES = ("dropout", "drop_path")
 
 
-def _check_values(name: str, options: Mapping[str, object]) -> None:
-    """Refuse what rounding and PyTorch would let pass. Raises: ValueError."""
-    width, dropout = options.get("width", 1.0), options.get("dropout", 0.0)
-    if not isinstance(width, Real) or not 0 < float(width) < float("inf"):
-        raise ValueError(f"the width of {name} must be a number above 0; got {width!r}")
-    if not isinstance(dropout, Real) or not 0 <= float(dropout) < 1:
-        raise ValueError(f"the dropout of {name} must be a share in [0, 1); got {dropout!r}")
-    for option, least in _LEAST.items():
-        count = options.get(option)
-        if option in options and count is not None and (not isinstance(count, Integral) or count < least):
-            raise ValueError(f"{option} of {name} must be a whole number, {least} or more; got {count!r}")
+def _check_values(entry: Network, options: Mapping[str, object]) -> None:
+    """Refuse what rounding and PyTorch would let pass; what is asked of an option, its default tells.
+
+    Raises: ValueError: a share outside [0, 1), a scale or a count that is not above 0.
+    """
+    for option, value in options.items():
+        default = entry.default(option)
+        count = option == "head_channels" or (isinstance(default, int) and not isinstance(default, bool))
+        least = 0 if option == "num_classes" else 1
+        if option in _SHARES and not (isinstance(value, Real) and 0 <= float(value) < 1):
+            wanted = "a share in [0, 1)"
+        elif count and value != default and not (isinstance(value, Integral) and int(value) >= least):
+            wanted = f"a whole number, {least} or more"
+        elif isinstance(default, float) and option not in _SHARES and not _is_positive(value):
+            wanted = "a number above 0"
+        else:
+            continue
+        raise ValueError(f"{option} of {entry.name} must be {wanted}; got {value!r}")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, Real) and 0 < float(value) < float("inf")
 
 
 def create(
@@ -254,9 +266,9 @@ def create(
     """
     entry = network(name)
     entry.check_options(options)
-    _check_values(name, options)
+    _check_values(entry, options)
     model = entry.build(**options)
-    model.name, model.options = name, dict(options)  # type: ignore[assignment]
+    model.name, model.options = name, copy.deepcopy(options)  # type: ignore[assignment]
     if weights is not None:
         from ._pretrained import fill_from
 

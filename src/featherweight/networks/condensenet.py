@@ -243,8 +243,8 @@ def condense(model: nn.Module) -> ImageClassifier:
 
     Args:
         model: a CondenseNet made with `converted=False`, all its layers condensed; it is not changed.
-    Returns: the network that `create(..., converted=True)` makes, with the weights, on the same device and in the same
-        mode.
+    Returns: the network that `create(..., converted=True)` makes, with the weights, on the same device, of the
+        same type and in the same mode; all of it trainable.
     Raises: ValueError: the model is not in training form, or a layer is not condensed, or it has no classifier to judge
         the features by.
 
@@ -266,6 +266,7 @@ def condense(model: nn.Module) -> ImageClassifier:
     options = {**model.options, "num_classes": model.num_classes, "converted": True}
     small = create(model.name, **options)  # type: ignore[arg-type]
     assert isinstance(small, ImageClassifier)
+    small.to(next(model.stem.parameters()))
     blocks = [block.convert() if isinstance(block, CondenseLayer) else block for block in model.body]
     small.stem.load_state_dict(model.stem.state_dict())
     small.body.load_state_dict(nn.Sequential(*blocks).state_dict())
@@ -277,7 +278,7 @@ def condense(model: nn.Module) -> ImageClassifier:
         small.head.choose(classifier)
     else:
         small.head.load_state_dict(model.head.state_dict())
-    return small.to(model.stem.weight.device).train(model.training)  # type: ignore[arg-type]
+    return small.train(model.training)
 
 
 def _norms(model: nn.Module) -> list[nn.BatchNorm2d]:

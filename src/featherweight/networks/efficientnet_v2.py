@@ -114,6 +114,7 @@ README_21K = f"{README}: trained on ImageNet-21k first"
 TABLE_7 = "Table 7"
 TABLE_7_21K = "Table 7: trained on ImageNet-21k first"
 TABLE_8 = "Table 8: fine-tuned on it"
+TORCHVISION = "torchvision, metadata of its weights: other crops, S and M trained anew"
 
 
 def _of(
@@ -143,6 +144,7 @@ PUBLISHED: Mapping[str, tuple[Published, ...]] = {
         _of("s", README_21K, 84.9),
         _of("s", TABLE_7, 83.9),
         _of("s", TABLE_7_21K, 84.9),
+        _of("s", TORCHVISION, 84.228),
         *_transferred("s", 98.7, 91.5, 97.9, 93.8),
     ),
     "m": (
@@ -151,6 +153,7 @@ PUBLISHED: Mapping[str, tuple[Published, ...]] = {
         _of("m", README_21K, 86.2),
         _of("m", TABLE_7, 85.1),
         _of("m", TABLE_7_21K, 86.2),
+        _of("m", TORCHVISION, 85.112),
         *_transferred("m", 99.0, 92.2, 98.5, 94.6),
     ),
     "l": (
@@ -159,6 +162,7 @@ PUBLISHED: Mapping[str, tuple[Published, ...]] = {
         _of("l", README_21K, 86.9),
         _of("l", TABLE_7, 85.7),
         _of("l", TABLE_7_21K, 86.8),
+        _of("l", TORCHVISION, 85.808),
         *_transferred("l", 99.1, 92.3, 98.8, 95.1),
     ),
     "xl": (
@@ -219,16 +223,11 @@ def efficientnet_v2(
             block = FusedInvertedResidual if fused else InvertedResidual
             body.append(
                 block(
-                    channels,
-                    out_channels,
-                    hidden_channels=t * channels,
-                    kernel_size=k,
-                    stride=stride,
-                    activation="silu",
-                    attention=None if fused else _squeeze_excite(max(1, channels // 4)),
+                    channels, out_channels, hidden_channels=t * channels, kernel_size=k, stride=stride,
+                    activation="silu", attention=None if fused else _squeeze_excite(max(1, channels // 4)),
                     drop_path=drop_path * len(body) / sum(repeats),
                 )
-            )
+            )  # fmt: skip
             channels = out_channels
     head_channels = head_channels or _round(1280 * width)
     body.append(ConvNormAct(channels, head_channels, activation="silu"))

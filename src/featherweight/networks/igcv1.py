@@ -104,7 +104,7 @@ def igcv1(
     """
     if form not in FORMS:
         raise ValueError(f"igcv1 has no form {form!r}; known: {', '.join(FORMS)}")
-    stem_channels, rows = Form(*(table or FORMS[form]))
+    stem_channels, rows = Form(*(FORMS[form] if table is None else table))
     rows = tuple(Row(*row) for row in rows)
     primary = _scaled([row.L for row in rows], width)
     secondary = _scaled([row.M for row in rows], width)

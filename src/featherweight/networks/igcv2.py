@@ -102,15 +102,15 @@ def igcv2(
     channels. This network is far smaller than the printed ones: theirs must be wider or otherwise laid out.
 
     Args:
-        width: multiplies every channel count; rounded to multiples of 8.
+        width: multiplies every channel count; the first row's is rounded to a multiple of 16, and the others follow.
         small_input: keep the first two strides at 1, for pictures of about 32 x 32.
         table: rows in the place of MobileNetV1's. Each row's channels are a multiple of those of the row before.
     """
     rows = [Row(*row) for row in table]
     stem_stride, *row_strides = early_strides((2, *(row.s for row in rows)), small_input=small_input)
-    channels = round_channels(32 * width)
-    stem = ConvNormAct(in_channels, channels, kernel_size=3, stride=stem_stride)
-    body, channels = _stages(rows, row_strides, channels, width)
+    first = round_channels(rows[0].x * width, 2 * K)
+    stem = ConvNormAct(in_channels, first // 2, kernel_size=3, stride=stem_stride)
+    body, channels = _stages(rows, row_strides, first // 2, first)
     head = ClassifierHead(channels, num_classes, dropout=dropout)
     return ImageClassifier(stem, body, head, in_channels=in_channels)
 
@@ -133,27 +133,25 @@ def igcv2_cifar(
     printed 0.65M than the rule's 0.76M; what the star in the paper's "IGCV2*" stands for, we do not know.
 
     Args:
-        width: multiplies every channel count; rounded to multiples of 8.
+        width: multiplies every channel count; the first row's is rounded to a multiple of 8, and the others follow.
         small_input: False puts a stride in the first layer and a pooling behind it, for pictures of about 224 x 224.
         table: rows in the place of the default's. Each row's channels are a multiple of those of the row before.
     """
     rows = [Row(*row) for row in table]
     stem_stride, pool_stride, *row_strides = early_strides((2, 2, *(row.s for row in rows)), small_input=small_input)
-    channels = round_channels(rows[0].x * width)
-    stem = ConvNormAct(in_channels, channels, kernel_size=3, stride=stem_stride)
+    first = round_channels(rows[0].x * width, K)
+    stem = ConvNormAct(in_channels, first, kernel_size=3, stride=stem_stride)
     pool: list[nn.Module] = [] if small_input else [nn.MaxPool2d(3, stride=pool_stride, padding=1)]
-    body, channels = _stages(rows, row_strides, channels, width)
+    body, channels = _stages(rows, row_strides, first, first)
     head = ClassifierHead(channels, num_classes, dropout=dropout)
     return ImageClassifier(stem, pool + body, head, in_channels=in_channels, resolution=32)
 
 
-def _stages(
-    rows: Sequence[Row], row_strides: Sequence[int], channels: int, width: float
-) -> tuple[list[nn.Module], int]:
-    """Make the convolutions of all rows; returns them and the channels behind them."""
+def _stages(rows: Sequence[Row], row_strides: Sequence[int], channels: int, first: int) -> tuple[list[nn.Module], int]:
+    """Make the convolutions of all rows, with `first` channels in the first; returns them and the channels at last."""
     body: list[nn.Module] = []
     for row, first_stride in zip(rows, row_strides, strict=True):
-        out_channels = round_channels(rows[0].x * width) * row.x // rows[0].x
+        out_channels = first * row.x // rows[0].x
         for stride in strides(first_stride, row.n):
             body.append(
                 InterleavedSparseConv(

@@ -133,13 +133,11 @@ def igcv3(
         small_input: keep the first two strides at 1, for pictures of about 32 x 32.
         head_channels: width of the last 1x1 layer; default 1280, or 1280 * width above width 1.
         table: rows in the place of the form's.
-    Raises: ValueError: unknown form, or a depth of 0 or less.
+    Raises: ValueError: unknown form.
     """
     if form not in TABLES:
         raise ValueError(f"igcv3 has no form {form!r}; known: {', '.join(TABLES)}")
-    if depth <= 0:
-        raise ValueError(f"the depth of igcv3 must be above 0; got {depth}")
-    rows = [Row(*row) for row in table or TABLES[form]]
+    rows = [Row(*row) for row in (TABLES[form] if table is None else table)]
     expand_groups, project_groups = groups
     divisor = max(2, *groups)
     stem_stride, *row_strides = early_strides((2, *(row.s for row in rows)), small_input=small_input)

@@ -257,6 +257,8 @@ def _block(channels: int, row: Row, stride: int, start: tuple[float, ...]) -> nn
         )  # fmt: skip
     hidden = channels * row.c1 * row.c2
     if row.g3 == 0:
+        if stride != 1 or row.c != hidden:
+            raise ValueError(f"a row without squeeze only expands: wanted stride 1 and {hidden} channels; got {row}")
         return MicroExpansion(
             channels, hidden, groups=(row.g1, row.g2), fusions=min(y3, 1), plain=None, reduction=reduction
         )  # fmt: skip

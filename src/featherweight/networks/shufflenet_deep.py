@@ -198,8 +198,6 @@ def _early(table: Sequence[Row], small_input: bool) -> tuple[list[Row], tuple[in
 
 
 def _units(units: int, depth: float) -> int:
-    if depth <= 0:
-        raise ValueError(f"the depth of a ShuffleNet must be above 0; got {depth}")
     return max(1, round(units * depth))
 
 

@@ -137,7 +137,7 @@ def squeezenext(
     if version not in VERSIONS:
         raise ValueError(f"version must be one of {', '.join(VERSIONS)}; got {version!r}")
     chosen = VERSIONS[version]
-    rows = [Row(*row) for row in table or chosen.table]
+    rows = [Row(*row) for row in (chosen.table if table is None else table)]
     stem_stride, pool_stride, *row_strides = early_strides((2, 2, *(row.s for row in rows)), small_input=small_input)
     channels, tall_first = 64, True
     padding = None if small_input else 0
