@@ -136,33 +136,34 @@ def published_note(members: Sequence[Network]) -> str:
 
 def published_table(entry: Network) -> str:
     """The printed rows of one network."""
-    head = ("options", "input", "parameters: printed", "ours", "multiply-adds: printed", "ours", "top-1", "source")
+    head = ("options", "input", "parameters: printed", "ours", "multiply-adds: printed", "ours", "top-1")
     rows = [cells(row) for row in rows_of(entry.name)]
     if not any(row.variant.options == {} for row in rows_of(entry.name)):
         rows.insert(0, bare(entry))
-    return markdown_table([*head, "why it differs"], rows)
+    return markdown_table([*head, "source, and *why it differs*"], rows)
 
 
 def bare(entry: Network) -> list[str]:
     """The counts of a network's defaults, where nobody printed any."""
     counted = counts(Variant(name=entry.name, options={}, resolution=entry.resolution))
     return [
-        "default", str(entry.resolution), "", f"{counted.params:,}", "", count(counted.multiply_adds), "", "", "",
+        "default", str(entry.resolution), "", f"{counted.params:,}", "", count(counted.multiply_adds), "", "",
     ]  # fmt: skip
 
 
 def cells(row: PaperRow) -> list[str]:
     """One printed row beside our counts."""
     variant, published, counted = row.variant, row.published, counts(row.variant)
-    printed = published.multiply_adds or (f"{published.operations} operations" if published.operations else "")
-    ours = count(counted.multiply_adds)
+    printed, ours = published.multiply_adds or "", count(counted.multiply_adds)
+    if published.operations:
+        printed, ours = f"{published.operations} operations", f"{count(2 * counted.multiply_adds)} operations"
     if published.additions:
         printed, ours = f"{published.additions} additions", f"{count(counted.additions)} additions"
     data = "" if published.dataset == "ImageNet" else f", {published.dataset}"
     top1 = "" if published.top1 is None else f"{published.top1} %{data}"
     return [
         written(variant.options) or "default", str(variant.resolution), published.params or "", f"{counted.params:,}",
-        printed, ours, top1, published.source, published.deviation or "",
+        printed, ours, top1, published.source + (f"<br>*{published.deviation}*" if published.deviation else ""),
     ]  # fmt: skip
 
 

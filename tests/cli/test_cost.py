@@ -39,7 +39,9 @@ def test_a_saved_model_is_counted(featherweight, tmp_path) -> None:
         ([NAME, "-o", "numclasses=3"], 2, "did you mean 'num_classes'"),
         ([NAME, "-o", "num_classes=three"], 2, "'three' is not a whole number"),
         ([NAME, "--input", "big"], 2, "not an input size: 'big'; understood: 224, 192x256 or 3x224x224"),
-        ([NAME, "--input", "2x64x64"], 2, f"{NAME} cannot take an input of 2x64x64"),
+        ([NAME, "--input", "2x64x64"], 2, f"{NAME} is for pictures of"),
+        (["model.onnx"], 2, "of files, a model.safetensors of ours is understood"),
+        (["torchvision:resnet"], 2, "torchvision has no network 'resnet' for classification"),
         (["model.safetensors", "-o", "width=1"], 2, "model.safetensors is one already"),
         (["model.safetensors"], 1, "no such file: model.safetensors"),
     ],
@@ -62,3 +64,8 @@ def test_a_file_that_is_no_model(featherweight, tmp_path) -> None:
 def test_sizes_that_cannot_be_read(text: str) -> None:
     with pytest.raises(ValueError, match="not an input size"):
         parse_input_size(text)
+
+
+def test_torchvisions_networks_are_counted_too(featherweight) -> None:
+    ours, theirs = (featherweight("cost", name, "--json").json for name in ("resnet18", "torchvision:resnet18"))
+    assert (ours["params"], ours["multiply_adds"]) == (theirs["params"], theirs["multiply_adds"])

@@ -45,7 +45,7 @@ def test_networks_of_torchvision_and_saved_models(featherweight, tmp_path) -> No
         (["squeezenet", "--with", "ghost", "--with-option", "rate=4"], "ghost has no option 'rate'. It takes: ratio"),
         (["squeezenet", "--with", "ghost", "--with-option", "ratio=x"], "option ratio of ghost: 'x' is not a whole"),
         (["squeezenet", "--with", "ghost", "--keep", "tail"], "keep='tail': no module"),
-        (["squeezenet", "--with", "ghost", "--input", "1x64x64"], "squeezenet cannot take an input of 1x64x64"),
+        (["squeezenet", "--with", "ghost", "--input", "1x64x64"], "squeezenet is for pictures of 3 channels; got 1"),
         (["squeezenet"], "Missing option '--with'"),
     ],
 )

@@ -122,7 +122,9 @@ def test_ours_keep_stem_and_head_by_name_and_cannot_be_saved_as_what_they_were(t
     assert set(reasons(report).values()) == {"kept by name: stem", "kept by name: head"}
     assert report.before.input_shape == (3, model.resolution, model.resolution)
     assert model.name == "squeezenet"
-    with pytest.raises(ValueError, match=r"only a network made by featherweight\.create can be saved"):
+    with pytest.raises(
+        ValueError, match=r"only a network made by featherweight\.create, with its own layers, can be saved"
+    ):
         save_model(report.model, tmp_path / "model.safetensors")
 
 
@@ -253,3 +255,21 @@ def test_errors_say_what_came() -> None:
         replace(model, nn.Conv2d, "ghost")
     with pytest.raises(TypeError, match="rato"):
         replace(model, nn.Conv2d, "ghost", input_size=SIZE, rato=4)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "complaint"),
+    [
+        ({"ratio": 0}, ValueError, "ratio of the replacement must be a whole number above 0; got 0"),
+        ({"ratio": "4"}, ValueError, "ratio of the replacement must be a whole number above 0; got '4'"),
+        ({"ratoi": 4}, TypeError, "the replacement has no option 'ratoi'; it has: .*ratio"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, error, complaint) -> None:
+    with pytest.raises(error, match=complaint):
+        replace(Users(), nn.Conv2d, "ghost", input_size=SIZE, **options)
+
+
+def test_a_function_must_give_a_module() -> None:
+    with pytest.raises(ReplaceError, match=r"the replacement of Conv2d\(.* is no module: None"):
+        replace(Users(), nn.Conv2d, lambda conv: None, keep=(), input_size=SIZE)

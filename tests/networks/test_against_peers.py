@@ -4,10 +4,11 @@ import pytest
 import timm
 import torch
 import torchvision
+from safetensors.torch import save_file
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from featherweight.networks import analyze, create, load_weights, networks, on_meta_device
+from featherweight.networks import WeightsWarning, analyze, create, load_weights, networks, on_meta_device
 from featherweight.networks._counterparts import COUNTERPARTS, Counterpart
 
 every_peer = pytest.mark.parametrize("peer", COUNTERPARTS, ids=str)
@@ -49,6 +50,38 @@ def test_same_outputs_from_the_same_weights(peer: Counterpart) -> None:
         logits = theirs(pixels)
         assert logits.std(0).mean() > 0.01, "their logits do not depend on the picture: nothing would be shown"
         torch.testing.assert_close(ours(pixels), logits, atol=1e-5 * logits.abs().max().item(), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "eps", "remark"),
+    [
+        ("torchvision's mobilenet_v3_small", 1e-3, None),
+        ("torchvision's efficientnet_b0", 1e-5, None),
+        ("timm's tf_efficientnetv2_b0", 1e-3, "SAME"),
+        ("timm's efficientnet_b0", 1e-5, "timm's tf_efficientnet_b0 has the same names"),
+    ],
+)
+def test_a_file_that_is_known_by_its_names_brings_its_eps(theirs, eps, remark, tmp_path) -> None:
+    peer = next(one for one in COUNTERPARTS if str(one) == theirs)
+    torch.save(peer.build().to_empty(device="cpu").state_dict(), tmp_path / "theirs.pth")
+    ours = create(peer.name, **peer.options)
+    if remark:
+        with pytest.warns(WeightsWarning, match=remark):
+            load_weights(ours, tmp_path / "theirs.pth")
+    else:
+        load_weights(ours, tmp_path / "theirs.pth")
+    assert {norm.eps for norm in ours.modules() if isinstance(norm, nn.BatchNorm2d)} == {eps}
+
+
+def test_other_options_are_named(tmp_path) -> None:
+    theirs = torchvision.models.shufflenet_v2_x0_5(weights=None).state_dict()
+    save_file(theirs, tmp_path / "theirs.safetensors")
+    wanted = (
+        r"torchvision's shufflenet_v2_x0_5, which is shufflenet_v2\(width=0.5, split='equal', classifier_bias=True\)"
+    )
+    for source in (theirs, tmp_path / "theirs.safetensors"):
+        with pytest.raises(ValueError, match=wanted):
+            load_weights(create("shufflenet_v2", width=0.5), source)
 
 
 def fill_and_calibrate(model: nn.Module, pixels: torch.Tensor) -> None:

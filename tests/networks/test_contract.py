@@ -242,6 +242,8 @@ def test_wrong_option_is_answered_with_the_right_ones(entry) -> None:
         ("dropout", 1.5, r"must be a share in \[0, 1\); got 1.5"),
         ("width", -0.5, "must be a number above 0; got -0.5"),
         ("width", "half", "must be a number above 0; got 'half'"),
+        ("small_input", "yes", "must be True or False; got 'yes'"),
+        ("table", [], r"must be rows of a layer table; got \[\]"),
         ("depth", 0, "must be a number above 0; got 0"),
         ("drop_path", 1.04, r"must be a share in \[0, 1\); got 1.04"),
         ("resolution", -5, "must be a whole number, 1 or more; got -5"),

@@ -166,7 +166,10 @@ class Run:
         )
         self._note(racing)
         fitting = sum(one.status != "over budget" for one in racing)
-        self.tell(f"{fitting} of {len(racing)} measured candidates are within the budget by latency")
+        if self.settings.budget.latency_seconds is None:
+            self.tell(f"measured the latency of {len(racing)} candidates")
+        else:
+            self.tell(f"{fitting} of {len(racing)} measured candidates are within the budget by latency")
         return racing
 
     def _compete(self, learner: Learner, racing: Sequence[Contender]) -> Contender:

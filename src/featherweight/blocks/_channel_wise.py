@@ -85,9 +85,9 @@ class DepthwiseSeparableChannelWise(nn.Sequential):
         self,
         in_channels: int,
         out_channels: int,
-        *,
         kernel_size: int = 3,
         stride: int = 1,
+        *,
         channel_kernel_size: int = 64,
     ) -> None:
         if kernel_size % 2 == 0:

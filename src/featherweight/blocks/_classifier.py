@@ -79,7 +79,7 @@ class ImageClassifier(nn.Module):
         resolution: side of the square input that the paper's numbers are for, in pixels. Other sizes work, down to
             `smallest_input`.
     Shape: [N, in_channels, H, W] -> [N, num_classes]
-    Raises: ValueError: a picture is smaller than `smallest_input`.
+    Raises: ValueError: a picture is smaller than `smallest_input`, or has other than `in_channels` channels.
     """
 
     def __init__(
@@ -143,7 +143,7 @@ class ImageClassifier(nn.Module):
             side = (least + enough) // 2
             try:
                 shapes.head(shapes._features(torch.empty(1, self.in_channels, side, side, device="meta")))
-            except RuntimeError:
+            except (RuntimeError, ValueError):
                 least = side
             else:
                 enough = side
@@ -153,11 +153,16 @@ class ImageClassifier(nn.Module):
         """[N, in_channels, H, W] -> the last feature map [N, C, H/r, W/r]."""
         try:
             return self._features(x)
-        except RuntimeError as error:
-            self._refuse_too_small(x, error)
+        except (RuntimeError, ValueError) as error:
+            self._refuse(x, error)
             raise
 
-    def _refuse_too_small(self, x: Tensor, error: RuntimeError) -> None:
+    def _refuse(self, x: Tensor, error: Exception) -> None:
+        """Raise in the words of pictures what PyTorch says of tensors, where the picture is to blame."""
+        if x.ndim == 4 and x.shape[1] != self.in_channels:
+            raise ValueError(
+                f"{self.name or 'this network'} is for pictures of {self.in_channels} channels; got {x.shape[1]}"
+            ) from error
         if x.ndim == 4 and min(x.shape[2:]) < self.resolution and min(x.shape[2:]) < (least := self.smallest_input):
             height, width = x.shape[2:]
             raise ValueError(
@@ -180,20 +185,21 @@ class ImageClassifier(nn.Module):
         """[N, in_channels, H, W] -> [N, num_classes]."""
         try:
             y: Tensor = self.head(self._features(x))
-        except RuntimeError as error:
-            self._refuse_too_small(x, error)
+        except (RuntimeError, ValueError) as error:
+            self._refuse(x, error)
             raise
         return y
 
 
 def _without_weights(model: ImageClassifier) -> ImageClassifier:
     """Copy a model onto the meta device, without ever holding its weights twice, and without its users' hooks."""
-    tensors = [*model.parameters(), *model.buffers()]
-    copied = copy.deepcopy(model, {id(tensor): tensor.detach().to("meta", torch.float32) for tensor in tensors})
-    for module in copied.modules():
-        module._forward_hooks.clear()
-        module._forward_pre_hooks.clear()
-    return copied
+    # deepcopy takes over what the memo has for an object.
+    memo: dict[int, object] = {}
+    for module in model.modules():
+        memo |= {id(value): type(value)() for name, value in vars(module).items() if "hooks" in name and value}
+    for tensor in (*model.parameters(), *model.buffers()):
+        memo[id(tensor)] = tensor.detach().to("meta", torch.float32)
+    return copy.deepcopy(model, memo)
 
 
 def initialize(model: nn.Module) -> None:

@@ -59,9 +59,9 @@ class ConvNormAct(nn.Sequential):
         self,
         in_channels: int,
         out_channels: int,
-        *,
         kernel_size: int | tuple[int, int] = 1,
         stride: int | tuple[int, int] = 1,
+        *,
         padding: int | None = None,
         groups: int = 1,
         activation: str | None = "relu",
@@ -106,9 +106,9 @@ class DepthwiseSeparable(nn.Sequential):
         self,
         in_channels: int,
         out_channels: int,
-        *,
         kernel_size: int = 3,
         stride: int = 1,
+        *,
         activation: str | None = "relu6",
     ) -> None:
         depthwise = ConvNormAct(

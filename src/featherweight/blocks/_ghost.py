@@ -35,11 +35,11 @@ class GhostModule(nn.Module):
         self,
         in_channels: int,
         out_channels: int,
-        *,
         kernel_size: int = 1,
+        stride: int = 1,
+        *,
         cheap_kernel_size: int = 3,
         ratio: int = 2,
-        stride: int = 1,
         activation: str | None = "relu",
     ) -> None:
         super().__init__()

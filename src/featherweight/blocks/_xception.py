@@ -32,9 +32,9 @@ class SeparableConv(nn.Sequential):
         self,
         in_channels: int,
         out_channels: int,
-        *,
         kernel_size: int = 3,
         stride: int = 1,
+        *,
         groups: int = 1,
         activation: str | None = None,
     ) -> None:

@@ -34,6 +34,8 @@ def blocks(
     """
     if picture is not None and name is None:
         raise UsageError("--picture needs the name of a block: featherweight blocks NAME --picture FILE.svg")
+    if picture is not None and picture.suffix != ".svg":
+        raise UsageError(f"the picture is written as .svg; got {picture}")
     with usage():
         chosen = find(name)
     rows = {key: _row(key, example) for key, example in chosen.items()}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Container, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
@@ -16,9 +16,15 @@ if TYPE_CHECKING:
 
     from featherweight.cost import Cost
 
+InputSize: TypeAlias = int | tuple[int, int] | tuple[int, int, int]
+TORCHVISION = "torchvision:"
+FILES = (".onnx", ".pth", ".pt", ".bin", ".ckpt")
+
 
 def cost(
-    network: Annotated[str, typer.Argument(help="A name from `featherweight list`, or a saved model.safetensors.")],
+    network: Annotated[
+        str, typer.Argument(help="A name from `featherweight list`, a saved model.safetensors, or torchvision:NAME.")
+    ],
     *,
     option: NetworkOptions = None,
     input_size: Annotated[
@@ -59,28 +65,47 @@ def count(network: str, options: list[str], input_size: str | None) -> "Cost":
 
     with usage():
         size = parse_input_size(input_size) if input_size else None
-        model = build(network, options)
+        model, size = build(network, options, size)
         try:
             return analyze(model, size)
-        except (RuntimeError, ValueError) as error:  # PyTorch's word, and ours, for shapes that do not fit
+        except RuntimeError as error:  # PyTorch's word for shapes that do not fit
             raise ValueError(f"{network} cannot take an input of {input_size or 'its own size'}: {error}") from error
 
 
-def build(network: str, options: list[str]) -> "nn.Module":
-    """Build a network without weights, or read a saved one."""
+def build(network: str, options: list[str], size: InputSize | None) -> tuple["nn.Module", InputSize | None]:
+    """Build a network without weights, or read a saved one; return it with the size of its input, if that is known."""
     import torch
 
     from featherweight.networks import create, load_model
 
-    if not network.endswith(".safetensors"):
-        with torch.device("meta"):
-            return create(network, **parse_network_options(network, options))  # type: ignore[arg-type]
-    if options:
-        raise ValueError(f"-o chooses among networks; {network} is one already")
-    return load_model(network)
+    if network.endswith(".safetensors"):
+        if options:
+            raise ValueError(f"-o chooses among networks; {network} is one already")
+        return load_model(network), size
+    if network.endswith(FILES):
+        raise ValueError(f"{network} is no network's name; of files, a model.safetensors of ours is understood")
+    if network.startswith(TORCHVISION):
+        if options:
+            raise ValueError("-o chooses among networks of featherweight; torchvision's are built as they are")
+        square = (3, size, size) if isinstance(size, int) else None
+        return _torchvision(network.removeprefix(TORCHVISION)), square or size or (3, 224, 224)
+    with torch.device("meta"):
+        return create(network, **parse_network_options(network, options)), size  # type: ignore[arg-type]
 
 
-def parse_input_size(text: str) -> int | tuple[int, int] | tuple[int, int, int]:
+def _torchvision(name: str) -> "nn.Module":
+    """Build a network of torchvision without weights. Raises: ValueError: it has none of that name."""
+    import torch
+    import torchvision
+
+    if name not in torchvision.models.list_models(torchvision.models):
+        raise ValueError(f"torchvision has no network {name!r} for classification")
+    with torch.device("meta"):
+        model: nn.Module = torchvision.models.get_model(name, weights=None)
+    return model
+
+
+def parse_input_size(text: str) -> InputSize:
     """Read `224` as a side, `192x256` as height and width, `3x224x224` as channels, height and width.
 
     Raises: ValueError: none of them.

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ._errors import usage
-from ._output import Json, print_json, print_table
+from ._output import Json, print_json, print_table, width_of_output
 
 if TYPE_CHECKING:
     from featherweight.networks import Counts, Variant
 
 COMMON_OPTIONS = ("num_classes", "in_channels", "dropout", "small_input")
+WIDE = 120  # characters: on fewer, only what differs between networks is shown
 FAR = 0.1  # a printed count that differs by more is that of another network than ours
 
 
@@ -38,7 +39,8 @@ def list_networks(
 ) -> None:
     """Show the networks: what each costs, and its published accuracy.
 
-    Parameters and multiply-adds are our counts; top-1 is the accuracy on ImageNet that the paper or its authors print.
+    Parameters and multiply-adds are our counts; top-1 is the accuracy that the paper or its authors print, on ImageNet
+    where no other data set is named.
 
     \b
     Examples:
@@ -139,19 +141,22 @@ def _print(rows: list[dict[str, Any]], *, every_variant: bool) -> None:
     from featherweight._units import format_count
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    narrow = width_of_output() < WIDE
     table.add_column("network", style="bold", no_wrap=True)
-    table.add_column("family", no_wrap=True)
-    table.add_column("year")
+    if not narrow:
+        table.add_column("family", no_wrap=True)
+        table.add_column("year")
     for heading in ("parameters", "multiply-adds", "input", "top-1"):
         table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("options")
+    if every_variant or not narrow:
+        table.add_column("options")
     for row in rows:
         own = [option for option in row["takes"] if option not in COMMON_OPTIONS]
         chosen = [f"{name}={value}" for name, value in row["options"].items()]
+        options = [" ".join(chosen)] if every_variant else [] if narrow else [", ".join(own)]
         table.add_row(
-            row["network"], row["family"], str(row["year"]), format_count(row["params"]),
-            _operations(row), f"{row['resolution']} px", _accuracy(row),
-            " ".join(chosen) if every_variant else ", ".join(own),
+            row["network"], *([] if narrow else [row["family"], str(row["year"])]), format_count(row["params"]),
+            _operations(row), f"{row['resolution']} px", _accuracy(row), *options,
         )  # fmt: skip
     notes = [f"All take {', '.join(COMMON_OPTIONS)}. One in detail: featherweight cost NAME"]
     if any(row["top1_of_other_counts"] for row in rows):

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from ._errors import usage
-from ._output import Json, print_json, print_table
+from ._errors import UsageError, usage
+from ._output import Json, print_json, print_table, width_of_output
 
 if TYPE_CHECKING:
     from featherweight.networks import PaperRow
 
+WIDE = 140  # characters: on fewer, sentences beside numbers would be columns of single words
 UNITS = {"params": "", "multiply_adds": "", "operations": " operations", "additions": " additions"}
 
 
@@ -36,6 +37,8 @@ def papers(
       featherweight papers --family ShuffleNetV2 --csv > shufflenet.csv
       featherweight papers --deviations
     """
+    if as_csv and as_json:
+        raise UsageError("--csv and --json are two forms of one answer: choose one")
     with usage():
         rows = find(pattern, family)
     every = len(rows)
@@ -50,13 +53,13 @@ def papers(
     elif rows:
         _print(rows)
     else:
-        print("no printed row on these networks")
+        print("no printed row passes these filters")
 
 
 def find(pattern: str, family: str | None) -> "list[PaperRow]":
     """Return the printed rows on the networks that fit, in the order of the networks' names.
 
-    Raises: ValueError: no such family, or no network that fits the pattern.
+    Raises: ValueError: no such family; a pattern without wildcards that is no network's name.
     """
     from featherweight import networks
     from featherweight.networks import network
@@ -64,8 +67,6 @@ def find(pattern: str, family: str | None) -> "list[PaperRow]":
     if not set("*?[") & set(pattern):
         network(pattern)
     names = networks.list_networks(pattern, family=family)
-    if not names:
-        raise ValueError(f"no network fits {pattern!r}" + (f" in {family}" if family else ""))
     return [row for row in networks.papers() if row.variant.name in names]
 
 
@@ -83,14 +84,20 @@ def _print(rows: "list[PaperRow]") -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("network", "parameters", "ours", "multiply-adds", "ours", "top-1", "source", "why it differs"):
+    headings = ["network", "parameters", "ours", "multiply-adds", "ours", "top-1", "source", "why it differs"]
+    narrow = width_of_output() < WIDE
+    for heading in headings[:6] if narrow else headings:
         right = heading in ("parameters", "ours", "multiply-adds", "top-1")
         table.add_column(heading, justify="right" if right else "left", no_wrap=right or heading == "network")
     for row in rows:
         params, cost = cells(row, ("params",)), cells(row, ("multiply_adds", "operations", "additions"))
-        table.add_row(str(row.variant), *params, *cost, _accuracy(row), row.published.source, row.published.deviation)
+        words = [] if narrow else [row.published.source, row.published.deviation]
+        table.add_row(str(row.variant), *params, *cost, _accuracy(row), *words)
     agree = sum(figure.agrees for row in rows for figure in row.figures)
-    print_table(table, f"{agree} of {sum(len(row.figures) for row in rows)} printed counts agree with ours.")
+    notes = [f"{agree} of {sum(len(row.figures) for row in rows)} printed counts agree with ours."]
+    if narrow:
+        notes.append("Sources, and why counts differ, are shown on a wider terminal, and by --deviations.")
+    print_table(table, *notes)
 
 
 def cells(row: "PaperRow", what: tuple[str, ...]) -> tuple[str, str]:

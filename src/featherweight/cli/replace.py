@@ -10,12 +10,7 @@ from ._output import Json, print_json, print_table
 from .cost import build, parse_input_size, table
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from featherweight.compress import Replaced
-
-TORCHVISION = "torchvision:"
-TORCHVISION_INPUT = (3, 224, 224)
 
 
 def replace(
@@ -93,26 +88,8 @@ def replaced(
         size = parse_input_size(input_size) if input_size else None
         make = maker(replacement)
         chosen = parse_replacement_options(replacement, block_options, make)
-        if network.startswith(TORCHVISION):
-            model = _torchvision(network.removeprefix(TORCHVISION), options)
-            size = (3, size, size) if isinstance(size, int) else size or TORCHVISION_INPUT
-        else:
-            model = build(network, options)
+        model, size = build(network, options, size)
         try:
             return replace_in(model, nn.Conv2d, make, keep=keep, input_size=size, **chosen)  # type: ignore[arg-type]
         except RuntimeError as error:  # PyTorch's word for shapes that do not fit
             raise ValueError(f"{network} cannot take an input of {input_size or 'its own size'}: {error}") from error
-
-
-def _torchvision(name: str, options: list[str]) -> "nn.Module":
-    """Build a network of torchvision without weights. Raises: ValueError: it has none of that name."""
-    import torch
-    import torchvision
-
-    if options:
-        raise ValueError("-o chooses among networks of featherweight; torchvision's are built as they are")
-    if name not in torchvision.models.list_models(torchvision.models):
-        raise ValueError(f"torchvision has no network {name!r} for classification")
-    with torch.device("meta"):
-        model: nn.Module = torchvision.models.get_model(name, weights=None)
-    return model

@@ -1,6 +1,7 @@
 """Replacement: another layer in the place of each ordinary convolution of a network, and what that does to its cost."""
 
 import copy
+import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
@@ -78,8 +79,11 @@ def replace(
         (Left(name='conv1', reason='kept as the stem: the first convolution to run'),)
     """
     make = maker(replacement)
-    if not issubclass(kind, nn.Conv2d):
-        raise ValueError(f"only nn.Conv2d and classes derived from it can be replaced; got {kind.__name__}")
+    if not (isinstance(kind, type) and issubclass(kind, nn.Conv2d)):
+        raise ValueError(
+            f"only nn.Conv2d and classes derived from it can be replaced; got {getattr(kind, '__name__', kind)}"
+        )
+    _check_options(make, options)
     rules = _Rules(model, kind, (keep,) if isinstance(keep, str) else keep, where, trace(model, input_size))
     replaced = copy.deepcopy(model)
     changed: list[Changed] = []
@@ -97,6 +101,25 @@ def replace(
         replaced.name = None  # it is no longer what `create` builds under that name
     before, after = analyze(model, input_size), analyze(replaced, input_size)
     return Replaced(model=replaced, changed=tuple(changed), left=tuple(left), before=before, after=after)
+
+
+def _check_options(make: Make, options: Mapping[str, object]) -> None:
+    """Hold options against those of the replacement, before each layer refuses them.
+
+    Raises:
+        TypeError: an option that the replacement does not have.
+        ValueError: a count that is not a whole number above 0.
+    """
+    known = inspect.signature(make).parameters
+    free = any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values())
+    for option, value in options.items():
+        if option not in known:
+            if free:
+                continue
+            raise TypeError(f"the replacement has no option {option!r}; it has: {', '.join(list(known)[1:]) or 'none'}")
+        default = known[option].default
+        if type(default) is int and not (isinstance(value, int) and value > 0):
+            raise ValueError(f"{option} of the replacement must be a whole number above 0; got {value!r}")
 
 
 class _Rules:
@@ -209,6 +232,8 @@ def _made(make: Make, conv: nn.Module, options: Mapping[str, object]) -> nn.Modu
             new = make(conv, **options)
     except ValueError as error:
         return str(error)
+    if not isinstance(new, nn.Module):
+        raise ReplaceError(f"the replacement of {conv} is no module: {new!r}")
     return new.to(dtype=conv.weight.dtype).train(conv.training)
 
 

@@ -1,19 +1,29 @@
 """Which networks of torchvision and timm are ours, and under which of our options."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
+from itertools import groupby, product
 from types import MappingProxyType
 from typing import NamedTuple
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from featherweight._extras import require
 
+from ._checkpoints import COUNTERS
 from ._meta import on_meta_device
 from ._registry import network
 
 LIBRARIES = ("torchvision", "timm")
 FREE = {"num_classes", "in_channels", "dropout", "drop_path", "small_input", "resolution"}  # weights do not depend on
+
+
+SAME_PADDING = (
+    "{} was trained with TensorFlow's 'SAME' padding: outputs are equal at sides of 32 n + 1 (225, 257, ...), and near "
+    "elsewhere"
+)
 
 
 class Counterpart(NamedTuple):
@@ -100,14 +110,15 @@ def _timm() -> Iterator[Counterpart]:
         yield Counterpart("timm", f"mobilenetv2_{percent:03}", "mobilenet_v2", _width(percent), trained=trained)
     for size, percent in (("large", 100), ("small", 100), ("small", 75)):
         yield Counterpart("timm", f"mobilenetv3_{size}_{percent:03}", f"mobilenet_v3_{size}", _width(percent))
-    yield _tensorflow("tf_mobilenetv3_large_075", "mobilenet_v3_large", _width(75))
+    for size, percent in product(("large", "small"), (75, 100)):
+        yield _tensorflow(f"tf_mobilenetv3_{size}_{percent:03}", f"mobilenet_v3_{size}", _width(percent))
     for size in ("large", "small"):
         yield _tensorflow(f"tf_mobilenetv3_{size}_minimal_100", f"mobilenet_v3_{size}", {"minimalistic": True})
     for percent, trained in ((50, False), (100, True), (130, False)):
         yield Counterpart("timm", f"ghostnet_{percent:03}", "ghostnet", _width(percent), trained=trained)
     for i in range(6):
         yield Counterpart("timm", f"efficientnet_b{i}", f"efficientnet_b{i}")
-    for i in (6, 7):
+    for i in range(8):
         yield _tensorflow(f"tf_efficientnet_b{i}", f"efficientnet_b{i}")
     for size in ("s", "m", "l", "xl", "b0", "b1", "b2", "b3"):
         yield _tensorflow(f"tf_efficientnetv2_{size}", f"efficientnet_v2_{size}")
@@ -138,6 +149,32 @@ def counterparts(name: str, options: Mapping[str, object]) -> Iterator[Counterpa
     for counterpart in COUNTERPARTS:
         if counterpart.is_ours(name, options) and find_spec(counterpart.library):
             yield counterpart
+
+
+def recognize(name: str, options: Mapping[str, object], tensors: Mapping[str, Tensor]) -> list[Counterpart]:
+    """Return the networks of one library that are `create(name, **options)` and whose tensors have these names."""
+    for _, of_one in groupby(counterparts(name, options), key=lambda counterpart: counterpart.library):
+        if found := [counterpart for counterpart in of_one if layout(counterpart).keys() == tensors.keys()]:
+            return found
+    return []
+
+
+def other_options(name: str, tensors: Mapping[str, Tensor]) -> Counterpart | None:
+    """Return the network with these names and shapes that is one of ours of this name, under whatever options."""
+    shapes = {key: tensor.shape for key, tensor in tensors.items()}
+    named = (counterpart for counterpart in COUNTERPARTS if counterpart.name == name and find_spec(counterpart.library))
+    return next((counterpart for counterpart in named if layout(counterpart) == shapes), None)
+
+
+def layout(counterpart: Counterpart) -> dict[str, torch.Size]:
+    """Return the shapes of their tensors under their names, in their order, without counters of batches."""
+    return _layout(counterpart.library, counterpart.theirs)
+
+
+@cache
+def _layout(library: str, theirs: str) -> dict[str, torch.Size]:
+    state = Counterpart(library, theirs, "").build().state_dict()
+    return {name: tensor.shape for name, tensor in state.items() if not name.endswith(COUNTERS)}
 
 
 def trained_counterpart(library: str, name: str, options: Mapping[str, object]) -> Counterpart:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from featherweight._extras import require
 
 from ._checkpoints import read_checkpoint
-from ._counterparts import LIBRARIES, Counterpart, trained_counterpart
+from ._counterparts import LIBRARIES, SAME_PADDING, Counterpart, trained_counterpart
 from ._weights import WeightsWarning, fill, say
 
 
@@ -40,12 +40,7 @@ def fill_from(weights: str | os.PathLike[str], model: nn.Module) -> None:
     checkpoint = read_checkpoint(fetch(counterpart))._replace(source=str(counterpart))
     say(fill(model, checkpoint, batch_norm_eps=counterpart.batch_norm_eps, adapt=True), stacklevel=4)
     if counterpart.same_padding:
-        warnings.warn(
-            f"{counterpart} was trained with TensorFlow's 'SAME' padding: outputs are equal at sides of 32 n + 1 "
-            "(225, 257, ...), and near elsewhere",
-            WeightsWarning,
-            stacklevel=3,
-        )
+        warnings.warn(SAME_PADDING.format(counterpart), WeightsWarning, stacklevel=3)
 
 
 def fetch(counterpart: Counterpart) -> Mapping[str, Tensor]:

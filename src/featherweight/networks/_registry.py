@@ -187,9 +187,9 @@ def network(name: str) -> Network:
         ValueError: unknown network 'mobilenetv2'; did you mean mobilenet_v2, ...
     """
     if name not in _NETWORKS:
-        near = difflib.get_close_matches(name, _NETWORKS, n=3, cutoff=0.5)
-        hint = f"did you mean {', '.join(near)}? " if near else ""
-        raise ValueError(f"unknown network {name!r}; {hint}All: {', '.join(sorted(_NETWORKS))}")
+        near = difflib.get_close_matches(str(name), _NETWORKS, n=3, cutoff=0.5)
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(sorted(_NETWORKS))}"
+        raise ValueError(f"unknown network {name!r}; {hint}")
     return _NETWORKS[name]
 
 
@@ -205,13 +205,17 @@ _SHARES = ("dropout", "drop_path")
 def _check_values(entry: Network, options: Mapping[str, object]) -> None:
     """Refuse what rounding and PyTorch would let pass; what is asked of an option, its default tells.
 
-    Raises: ValueError: a share outside [0, 1), a scale or a count that is not above 0.
+    Raises: ValueError: a share outside [0, 1), a scale or a count that is not above 0, what is neither True nor False.
     """
     for option, value in options.items():
         default = entry.default(option)
         count = option == "head_channels" or (isinstance(default, int) and not isinstance(default, bool))
         least = 0 if option == "num_classes" else 1
-        if option in _SHARES and not (isinstance(value, Real) and 0 <= float(value) < 1):
+        if isinstance(default, bool) and not isinstance(value, bool):
+            wanted = "True or False"
+        elif option == "table" and value is not None and not (isinstance(value, Sequence) and value):
+            wanted = "rows of a layer table"
+        elif option in _SHARES and not (isinstance(value, Real) and 0 <= float(value) < 1):
             wanted = "a share in [0, 1)"
         elif count and value != default and not (isinstance(value, Integral) and int(value) >= least):
             wanted = f"a whole number, {least} or more"

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from featherweight._files import write_atomically
 
 from ._checkpoints import COUNTERS, OURS, Checkpoint, read_checkpoint, read_safetensors
-from ._counterparts import counterparts
+from ._counterparts import SAME_PADDING, layout, other_options, recognize
 from ._meta import on_meta_device
 from ._registry import create
 from ._structure import Ends, Fitted, ends, fit, order_by_name
@@ -32,6 +32,7 @@ class Loaded:
         source: where the weights come from.
         tensors: how many were taken.
         order: how they were matched: "by name", "in their order", or in that of a network of torchvision or timm.
+        remarks: a line for what their owner should know to get the same outputs.
         adapted: a line for what was changed to fit.
         dropped: a line for what was left out.
     """
@@ -39,11 +40,13 @@ class Loaded:
     source: str
     tensors: int
     order: str
+    remarks: tuple[str, ...] = ()
     adapted: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return "\n".join((f"{self.tensors} tensors of {self.source}, {self.order}", *self.adapted, *self.dropped))
+        first = f"{self.tensors} tensors of {self.source}, {self.order}"
+        return "\n".join((first, *self.remarks, *self.adapted, *self.dropped))
 
 
 def load_weights(
@@ -68,9 +71,9 @@ def load_weights(
         source: a state dict; or the path of a file that ends in .safetensors or, of torch.save, in .pth, .pt, .bin,
             .tar or .ckpt. What training scripts wrap it in is taken off: an entry "state_dict_ema", "model_ema",
             "state_dict" or "model" (the first that is there), and "module." or "_orig_mod." before all names.
-        batch_norm_eps: what the other network's batch norms add to the variance, if not PyTorch's 1e-5:
-            torchvision's MobileNetV3 and most EfficientNets have 1e-3, as the networks' first releases had. It belongs
-            to the weights: with another value the outputs differ. A file of `save_model` says its own.
+        batch_norm_eps: what the other network's batch norms add to the variance. It belongs to the weights: with
+            another value the outputs differ. Default: what a file of `save_model` says; what torchvision's or timm's
+            network with the same names has (1e-3 in torchvision's MobileNetV3 and most EfficientNets); else 1e-5.
         adapt: make weights fit that are for another number of input channels (m' from c: w'[:, j] = w[:, j mod c] *
             c / m', or the sum over the channels for one), and leave out a classifier for another number of classes,
             ours then staying as it was. Done with a `WeightsWarning`.
@@ -98,6 +101,7 @@ def load_weights(
 
 def fill(model: nn.Module, checkpoint: Checkpoint, *, batch_norm_eps: float | None, adapt: bool) -> Loaded:
     """Do what `load_weights` describes, in silence."""
+    remarks: tuple[str, ...] = ()
     if batch_norm_eps is None:
         batch_norm_eps = checkpoint.batch_norm_eps
     ours = model.state_dict()
@@ -107,20 +111,43 @@ def fill(model: nn.Module, checkpoint: Checkpoint, *, batch_norm_eps: float | No
         for name, theirs in fitted.partners.items()
         if name.endswith("running_var") and _beside(theirs, COUNTERS[0]) in checkpoint.counters
     }
+    if batch_norm_eps is None and order != "by name":
+        batch_norm_eps, remarks = _settings_of_peers(model, checkpoint)
     model.load_state_dict({**ours, **fitted.tensors, **counted})
     if batch_norm_eps is not None:
         for norm in _batch_norms(model):
             norm.eps = batch_norm_eps
     return Loaded(
-        source=checkpoint.source, tensors=len(fitted.tensors), order=order, adapted=fitted.adapted,
-        dropped=fitted.dropped,
+        source=checkpoint.source, tensors=len(fitted.tensors), order=order, remarks=remarks,
+        adapted=fitted.adapted, dropped=fitted.dropped,
     )  # fmt: skip
 
 
 def say(loaded: Loaded, *, stacklevel: int) -> None:
-    """Warn of what was changed and left out."""
-    for line in (*loaded.adapted, *loaded.dropped):
+    """Warn of what must be known, was changed and left out."""
+    for line in (*loaded.remarks, *loaded.adapted, *loaded.dropped):
         warnings.warn(f"weights from {loaded.source}: {line}", WeightsWarning, stacklevel=stacklevel)
+
+
+def _settings_of_peers(model: nn.Module, checkpoint: Checkpoint) -> tuple[float | None, tuple[str, ...]]:
+    """Return the eps of the libraries' network with the checkpoint's names, and what to say of it."""
+    peers = recognize(*_made_by(model), checkpoint.tensors)
+    if not peers:
+        return None, ()
+    first, *others = peers
+    remarks = [SAME_PADDING.format(first)] if first.same_padding else []
+    if other := next((peer for peer in others if peer.batch_norm_eps != first.batch_norm_eps), None):
+        remarks.append(
+            f"taken for {first}, whose batch norms have eps {first.batch_norm_eps:g}; {other} has the same names: if "
+            f"they are its weights, load_weights needs batch_norm_eps={other.batch_norm_eps:g}"
+        )
+    return first.batch_norm_eps, tuple(remarks)
+
+
+def _made_by(model: nn.Module) -> tuple[str, dict[str, object]]:
+    """Return the name and options that `create` left on a network; of others, a name that none has."""
+    name, options = getattr(model, "name", None), getattr(model, "options", None)
+    return (name, options) if isinstance(name, str) and isinstance(options, dict) else ("", {})
 
 
 def _fit(model: nn.Module, ours: Mapping[str, Tensor], checkpoint: Checkpoint, adapt: bool) -> tuple[Fitted, str]:
@@ -132,6 +159,8 @@ def _fit(model: nn.Module, ours: Mapping[str, Tensor], checkpoint: Checkpoint, a
             return fit(ours, checkpoint.tensors, order, ends=places, adapt=adapt), how
         except ValueError as error:
             failure = failure or error
+    if (meant := other_options(_made_by(model)[0], checkpoint.tensors)) is not None:
+        raise ValueError(f"{checkpoint.source} has the names and shapes of {meant}, which is {meant.ours}") from failure
     if failure is None:
         first = next((name for name in checkpoint.tensors if name not in ours), "none of ours is there")
         raise ValueError(
@@ -152,12 +181,8 @@ def _orders(
         return
     if checkpoint.ordered:
         yield "in their order", list(theirs)
-    name, options = getattr(model, "name", None), getattr(model, "options", None)
-    if isinstance(name, str) and isinstance(options, dict):
-        for counterpart in counterparts(name, options):
-            order = [key for key in counterpart.build().state_dict() if not key.endswith(COUNTERS)]
-            if theirs.keys() == set(order):
-                yield f"in the order of {counterpart}", order
+    for counterpart in recognize(*_made_by(model), theirs):
+        yield f"in the order of {counterpart}", list(layout(counterpart))
 
 
 def _beside(name: str, attribute: str) -> str:
@@ -199,7 +224,10 @@ def _recipe(model: nn.Module) -> dict[str, object]:
     """Say how `load_model` builds this model, having checked that it would get the same structure."""
     name, options = getattr(model, "name", None), getattr(model, "options", None)
     if not isinstance(name, str) or not isinstance(options, dict):
-        raise ValueError(f"only a network made by featherweight.create can be saved; got {type(model).__name__}")
+        raise ValueError(
+            "only a network made by featherweight.create, with its own layers, can be saved so that it can be built "
+            f"again; of this {type(model).__name__}, keep the state_dict"
+        )
     eps = sorted({norm.eps for norm in _batch_norms(model)})
     if len(eps) > 1:
         raise ValueError(f"the batch norms of this {name} have different eps: {eps}; a file keeps one for all")

@@ -105,9 +105,10 @@ def condensenet(
 ) -> ImageClassifier:
     """Dense layers whose 1x1 convolutions have learned which inputs they need: CondenseNet-74, for ImageNet.
 
-    Train with `converted=False`, condensing as you go (`featherweight.blocks.LearnedGroupConv.condense_to`); then
-    `condense` makes the form for use, which is the default here, because it is what the printed figures are of. Trained
-    from new, that form is a dense network with fixed groups.
+    Trained from new, this form is a dense network with fixed groups. To have the groups learned: create it with
+    `converted=False`; in training call `condense_to` of its `featherweight.blocks.LearnedGroupConv`s with the share
+    of the training that is done; then `featherweight.networks.condense` makes this form, which is the default,
+    because it is what the printed figures are of.
 
     Args:
         width: multiplies the growth of every block; the result is rounded to a multiple of the groups.
