@@ -22,7 +22,7 @@ from featherweight.networks import create, load_weights
 
 BAR_RATIO = 1.02
 SECONDS = 15  # for a pair, at least LEAST_ROUNDS
-LEAST_ROUNDS = 15
+LEAST_ROUNDS = 40
 TEST = runpy.run_path(str(Path(__file__).parents[1] / "tests" / "networks" / "test_against_peers.py"))
 
 

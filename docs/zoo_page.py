@@ -17,7 +17,7 @@ PICTURE = "images/digits_zoo.svg"
 def zoo_page(record: dict[str, Any]) -> str:
     """Same recipe, same budget: accuracy beside parameters, multiply-adds and measured latency."""
     recipe, machine, side = record["recipe"], record["machine"], record["resolution"]
-    head = ("network", "family", "test accuracy", "parameters", "multiply-adds", "additions", "latency", "trained in")
+    head = ("network", "family", "test accuracy", "parameters", "multiply-adds", "additions", "latency")
     best_first = sorted(record["networks"].items(), key=lambda item: (-item[1]["accuracy"], item[1]["multiply_adds"]))
     rows = [cells(name, one) for name, one in best_first]
     gentle = record["without_norm"]
@@ -63,7 +63,6 @@ def cells(name: str, one: dict[str, Any]) -> list[str]:
         format_count(one["multiply_adds"]),
         format_count(one["additions"]) if one["additions"] else "",
         format_seconds(one["latency_seconds"]) if "latency_seconds" in one else "not yet measured",
-        format_seconds(one["seconds"]),
     ]
 
 
