@@ -26,9 +26,10 @@ def test_tables_say_what_changed_what_stayed_and_what_it_costs(featherweight) ->
     assert "body.2.expand.conv" in out
 
 
-def test_networks_of_torchvision_and_saved_models(featherweight, tmp_path) -> None:
+def test_networks_of_torchvision_and_saved_models(featherweight, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
     assert "16 of 20 convolutions" in featherweight("replace", "torchvision:resnet18", "--with", "comp_conv").out
-    path = save_model(create("squeezenet", num_classes=10), tmp_path / "model.safetensors")
+    path = save_model(create("squeezenet", num_classes=10), "model.safetensors")
     assert "8 of 26 convolutions" in featherweight("replace", path, "--with", "depthwise_separable").out
 
 

@@ -136,5 +136,5 @@ def test_squeeze_excite_of_v2_is_in_every_unit() -> None:
 def test_deep_ones_take_any_width_and_depth(name: str) -> None:
     for width, depth in ((0.05, 1.0), (0.33, 0.1), (1.2, 0.5)):
         build(name, width=width, depth=depth)
-    with pytest.raises(ValueError, match="depth of a ShuffleNet must be above 0; got 0"):
+    with pytest.raises(ValueError, match=f"depth of {name} must be a number above 0; got 0"):
         build(name, depth=0)
