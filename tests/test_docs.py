@@ -1,6 +1,7 @@
 """The files of docs/ that are written from the code are up to date, links lead somewhere, and the site builds."""
 
 import importlib
+import json
 import re
 import subprocess
 import sys
@@ -36,6 +37,12 @@ def test_every_network_and_block_has_its_place(generate) -> None:
         assert f"### `{entry.name}`" in page
     pictures = {path.stem for path in (DOCS / "images" / "blocks").iterdir()}
     assert pictures == {generate.slug(name) for name in GALLERY}
+
+
+def test_every_network_that_was_trained_knows_the_digits() -> None:
+    trained = json.loads((DOCS / "digits_zoo.json").read_text(encoding="utf-8"))["networks"]
+    assert trained
+    assert {name: one["accuracy"] for name, one in trained.items() if one["accuracy"] < 0.9} == {}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
