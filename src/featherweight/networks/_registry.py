@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from numbers import Integral, Real
 from typing import TypeVar
 
@@ -107,14 +108,18 @@ class Network:
         text = inspect.cleandoc(sys.modules[self.build.__module__].__doc__ or "")
         return " ".join(text.partition("\n")[2].split())
 
+    @cached_property
+    def _parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.build).parameters
+
     @property
     def options(self) -> tuple[str, ...]:
         """Names of the options that `create` takes for this network."""
-        return tuple(inspect.signature(self.build).parameters)
+        return tuple(self._parameters)
 
     def default(self, option: str) -> object:
         """Return the default of an option."""
-        return inspect.signature(self.build).parameters[option].default
+        return self._parameters[option].default
 
     def check_options(self, names: Iterable[str]) -> None:
         """Hold names of options against those that the network takes.

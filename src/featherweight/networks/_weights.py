@@ -222,8 +222,8 @@ def save_model(model: nn.Module, path: str | os.PathLike[str], metadata: Mapping
 
 def _recipe(model: nn.Module) -> dict[str, object]:
     """Say how `load_model` builds this model, having checked that it would get the same structure."""
-    name, options = getattr(model, "name", None), getattr(model, "options", None)
-    if not isinstance(name, str) or not isinstance(options, dict):
+    name, options = _made_by(model)
+    if not name:
         raise ValueError(
             "only a network made by featherweight.create, with its own layers, can be saved so that it can be built "
             f"again; of this {type(model).__name__}, keep the state_dict"

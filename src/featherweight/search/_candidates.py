@@ -2,7 +2,6 @@
 
 import difflib
 import fnmatch
-import inspect
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -105,11 +104,10 @@ def option_ladders(network: Network) -> Iterator[list[dict[str, object]]]:
         >>> [len(ladder) for ladder in option_ladders(network("mobilenet_v2"))]
         [5, 5]
     """
-    parameters = inspect.signature(network.build).parameters
-    scaled = "width" in parameters and parameters["width"].default == 1.0
+    scaled = "width" in network.options and network.default("width") == 1.0
     widths: Sequence[dict[str, object]] = [{"width": width} for width in WIDTHS] if scaled else [{}]
     heads: Sequence[dict[str, object]] = [{}]
-    if "head_channels" in parameters:
+    if "head_channels" in network.options:
         heads = [{}, {"head_channels": NARROW_HEAD}]
     for head in heads:
         yield [{**width, **head} for width in widths]
