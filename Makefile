@@ -6,7 +6,8 @@ WORKERS ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard csrc/*)
+CPP := $(wildcard csrc/*.* csrc/isa/*.*)
+BUILD_INPUTS := pyproject.toml CMakeLists.txt $(CPP)
 
 .PHONY: help demo test check docs counts bench clean
 
@@ -24,6 +25,7 @@ check: export OMP_NUM_THREADS := 1
 check: | $(VENV)/installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS)
 

@@ -33,6 +33,7 @@ inline std::vector<std::pair<std::string, bool>> instruction_sets() {
     FEATHERWEIGHT_ISA("avx2");
     FEATHERWEIGHT_ISA("fma");
     FEATHERWEIGHT_ISA("avx512f");
+    FEATHERWEIGHT_ISA("avx512dq");
     FEATHERWEIGHT_ISA("avx512bw");
     FEATHERWEIGHT_ISA("avx512vl");
     FEATHERWEIGHT_ISA("avx512vnni");
@@ -77,7 +78,10 @@ inline std::vector<Cache> caches() {
     }
 #if defined(_SC_LEVEL1_DCACHE_SIZE)
     if (found.empty()) {  // a machine without that folder: ask the C library
-        const struct { int name, level; const char* kind; } asked[] = {
+        const struct {
+            int name, level;
+            const char* kind;
+        } asked[] = {
             {_SC_LEVEL1_DCACHE_SIZE, 1, "data"},
             {_SC_LEVEL1_ICACHE_SIZE, 1, "instruction"},
             {_SC_LEVEL2_CACHE_SIZE, 2, "unified"},

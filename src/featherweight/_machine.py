@@ -39,5 +39,6 @@ def native() -> dict[str, Any]:
         "compiled": True,
         "compiler": compiled.compiler,
         "instruction_sets": dict(compiled.instruction_sets()),
+        "kernels": {"used": compiled.kernels(), "runnable": compiled.all_kernels()},
         "caches": [{"level": c.level, "kind": c.kind, "bytes": c.bytes} for c in compiled.caches()],
     }

@@ -26,3 +26,14 @@ def test_without_the_compiled_part_the_reference_runs_and_info_says_so(featherwe
     monkeypatch.setitem(sys.modules, "featherweight._native", None)
     assert featherweight("info", "--json").json["native"]["compiled"] is False
     assert "reference code runs instead" in featherweight("info").out
+
+
+def test_it_tells_whose_kernels_run_and_how_to_choose(featherweight, monkeypatch) -> None:
+    best, *others = native.all_kernels()
+    assert featherweight("info", "--json").json["native"]["kernels"] == {"used": best, "runnable": [best, *others]}
+    monkeypatch.setenv("FEATHERWEIGHT_ISA", "plain")
+    assert f"plain; FEATHERWEIGHT_ISA chooses another: {best}" in featherweight("info").out
+    monkeypatch.setenv("FEATHERWEIGHT_ISA", "mmx")
+    refused = featherweight("info")
+    assert refused.code == 2
+    assert 'FEATHERWEIGHT_ISA is "mmx"; this processor runs' in refused.err

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
+from ._errors import usage
 from ._output import Json, print_json, print_table
 
 CORE_PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "rich", "typer")
@@ -19,7 +20,8 @@ def info(*, as_json: Json = False) -> None:
       featherweight info
       featherweight info --json
     """
-    found = collect()
+    with usage():  # what FEATHERWEIGHT_ISA names
+        found = collect()
     if as_json:
         print_json(found)
     else:
@@ -126,6 +128,9 @@ def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
         sets = native["instruction_sets"].items()
         yield "instruction sets", " ".join(name for name, usable in sets if usable) or "none that kernels use"
         yield "not on this machine", " ".join(name for name, usable in sets if not usable) or "none"
+        kernels = native["kernels"]
+        others = ", ".join(name for name in kernels["runnable"] if name != kernels["used"]) or "none"
+        yield "kernels", f"{kernels['used']}; FEATHERWEIGHT_ISA chooses another: {others}"
         caches = native["caches"]
         yield "caches", ", ".join(f"L{c['level']} {c['kind']} {format_bytes(c['bytes'])}" for c in caches) or "unknown"
         yield "compiled with", native["compiler"]

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from featherweight.ops._convolution import output_shape, pair, wide
+from featherweight.ops._library import operator
 
 from . import reference
 
@@ -64,12 +65,12 @@ def adder2d(
     settings = pair(stride), pair(padding), pair(dilation), groups
     if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():  # type: ignore[attr-defined, no-untyped-call]
         return _with_bias(reference.adder2d(x, weight, *settings, in_pieces=False), bias)
-    y: Tensor = _adder2d(x, weight, bias, *settings, gradient)
+    y: Tensor = forward(x, weight, bias, *settings, gradient)
     return y
 
 
-@torch.library.custom_op("featherweight::adder2d", mutates_args=())
-def _adder2d(
+@operator("adder2d")
+def forward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -79,7 +80,16 @@ def _adder2d(
     groups: int,
     gradient: str,
 ) -> Tensor:
+    """Check the arguments and compute: see `adder2d`."""
     output_shape(x, weight, bias, stride, padding, dilation, groups)
+    return by_reference(x, weight, bias, stride, padding, dilation, groups)
+
+
+def by_reference(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
+    dilation: Sequence[int], groups: int,
+) -> Tensor:  # fmt: skip
+    """Compute in plain PyTorch."""
     y = reference.adder2d(wide(x), wide(weight), stride, padding, dilation, groups)
     return _with_bias(y, bias).to(x.dtype)
 
@@ -88,7 +98,7 @@ def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
     return y if bias is None else y + bias[:, None, None]
 
 
-@_adder2d.register_fake
+@forward.shapes
 def _(
     x: Tensor,
     weight: Tensor,
@@ -102,7 +112,7 @@ def _(
     return x.new_empty(output_shape(x, weight, bias, stride, padding, dilation, groups))
 
 
-@torch.library.custom_op("featherweight::adder2d_input_gradient", mutates_args=())
+@operator("adder2d_input_gradient")
 def input_gradient(
     grad: Tensor,
     x: Tensor,
@@ -118,7 +128,7 @@ def input_gradient(
     return reference.input_gradient(*wides, stride, padding, dilation, groups, gradient).to(x.dtype)
 
 
-@torch.library.custom_op("featherweight::adder2d_weight_gradient", mutates_args=())
+@operator("adder2d_weight_gradient")
 def weight_gradient(
     grad: Tensor,
     x: Tensor,
@@ -134,12 +144,12 @@ def weight_gradient(
     return reference.weight_gradient(*wides, stride, padding, dilation, groups, gradient).to(weight.dtype)
 
 
-@input_gradient.register_fake
+@input_gradient.shapes
 def _(grad: Tensor, x: Tensor, weight: Tensor, *settings: object) -> Tensor:
     return x.new_empty(x.shape)
 
 
-@weight_gradient.register_fake
+@weight_gradient.shapes
 def _(grad: Tensor, x: Tensor, weight: Tensor, *settings: object) -> Tensor:
     return weight.new_empty(weight.shape)
 
@@ -160,6 +170,5 @@ def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     )
 
 
-_adder2d.register_autograd(_backward, setup_context=_keep)
-for _device in ("cpu", "cuda"):
-    _adder2d.register_autocast(_device, torch.float32)
+forward.gradients(_backward, _keep)
+forward.in_float32_under_autocast()

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from featherweight.ops._convolution import output_shape, pair
+from featherweight.ops._library import operator
 
 from . import reference
 from ._check import check_settings, check_types
@@ -46,6 +46,7 @@ def mitchell_conv2d(
         RuntimeError: the padded picture is smaller than the kernel.
 
     Example:
+        >>> import torch
         >>> mitchell_conv2d(torch.ones(1, 1, 3, 3), torch.full((1, 1, 3, 3), 1.5), padding=1)[0, 0]
         tensor([[ 6.0000,  9.0000,  6.0000],
                 [ 9.0000, 13.5000,  9.0000],
@@ -53,12 +54,12 @@ def mitchell_conv2d(
     """
     check_settings(backward, compensation)
     settings = pair(stride), pair(padding), pair(dilation), groups, backward, float(compensation)
-    y: Tensor = _conv2d(x, weight, bias, *settings)
+    y: Tensor = forward(x, weight, bias, *settings)
     return y
 
 
-@torch.library.custom_op("featherweight::mitchell_conv2d", mutates_args=())
-def _conv2d(
+@operator("mitchell_conv2d")
+def forward(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -69,13 +70,14 @@ def _conv2d(
     backward: str,
     compensation: float,
 ) -> Tensor:
+    """Check the arguments and compute: see `mitchell_conv2d`."""
     check_types(x, weight)
     output_shape(x, weight, bias, stride, padding, dilation, groups)
     y = reference.conv2d(x, weight, stride, padding, dilation, groups, compensation)
     return y if bias is None else y + bias[:, None, None]
 
 
-@_conv2d.register_fake
+@forward.shapes
 def _(
     x: Tensor,
     weight: Tensor,
@@ -91,7 +93,7 @@ def _(
     return x.new_empty(output_shape(x, weight, bias, stride, padding, dilation, groups))
 
 
-@torch.library.custom_op("featherweight::mitchell_conv2d_input_gradient", mutates_args=())
+@operator("mitchell_conv2d_input_gradient")
 def conv2d_input_gradient(
     grad: Tensor,
     x: Tensor,
@@ -108,7 +110,7 @@ def conv2d_input_gradient(
     return reference.conv2d_input_gradient(grad, x, weight, *settings)
 
 
-@torch.library.custom_op("featherweight::mitchell_conv2d_weight_gradient", mutates_args=())
+@operator("mitchell_conv2d_weight_gradient")
 def conv2d_weight_gradient(
     grad: Tensor,
     x: Tensor,
@@ -125,12 +127,12 @@ def conv2d_weight_gradient(
     return reference.conv2d_weight_gradient(grad, x, weight, *settings)
 
 
-@conv2d_input_gradient.register_fake
+@conv2d_input_gradient.shapes
 def _(grad: Tensor, x: Tensor, weight: Tensor, *settings: object) -> Tensor:
     return x.new_empty(x.shape)
 
 
-@conv2d_weight_gradient.register_fake
+@conv2d_weight_gradient.shapes
 def _(grad: Tensor, x: Tensor, weight: Tensor, *settings: object) -> Tensor:
     return weight.new_empty(weight.shape)
 
@@ -151,6 +153,5 @@ def _conv2d_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     )
 
 
-_conv2d.register_autograd(_conv2d_backward, setup_context=_keep_convolution)
-for _device in ("cpu", "cuda"):
-    _conv2d.register_autocast(_device, torch.float32)
+forward.gradients(_conv2d_backward, _keep_convolution)
+forward.in_float32_under_autocast()

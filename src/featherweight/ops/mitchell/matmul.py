@@ -2,8 +2,9 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor
+
+from featherweight.ops._library import operator
 
 from . import reference
 from ._check import check_settings, check_types
@@ -26,11 +27,12 @@ def mitchell_matmul(a: Tensor, b: Tensor, *, backward: str = "approximate", comp
         ValueError: the shapes do not fit; as `mitchell_multiply`.
 
     Example:
+        >>> import torch
         >>> mitchell_matmul(torch.tensor([[1.5, 2.0]]), torch.tensor([[1.5], [3.0]]))
         tensor([[8.]])
     """
     check_settings(backward, compensation)
-    c: Tensor = _matmul(a, b, backward, float(compensation))
+    c: Tensor = forward(a, b, backward, float(compensation))
     return c
 
 
@@ -49,6 +51,7 @@ def mitchell_linear(
     Raises: as `mitchell_matmul`.
 
     Example:
+        >>> import torch
         >>> mitchell_linear(torch.ones(4, 3), torch.full((2, 3), 0.7)).shape
         torch.Size([4, 2])
     """
@@ -57,31 +60,33 @@ def mitchell_linear(
     return y if bias is None else y + bias
 
 
-@torch.library.custom_op("featherweight::mitchell_matmul", mutates_args=())
-def _matmul(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
-    _check_matrices(a, b)
+@operator("mitchell_matmul")
+def forward(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
+    """Check the arguments and compute: see `mitchell_matmul`."""
+    check_matrices(a, b)
     return reference.matmul(a, b, compensation)
 
 
-@_matmul.register_fake
+@forward.shapes
 def _(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
-    _check_matrices(a, b)
+    check_matrices(a, b)
     return a.new_empty(reference.product_shape(a, b))
 
 
-def _check_matrices(a: Tensor, b: Tensor) -> None:
+def check_matrices(a: Tensor, b: Tensor) -> None:
+    """Raises: TypeError: not float32; ValueError: the shapes do not fit."""
     check_types(a, b)
     if min(a.ndim, b.ndim) < 2 or a.shape[-1] != b.shape[-2]:
         raise ValueError(f"wanted [..., m, k] and [..., k, n]; got {list(a.shape)} and {list(b.shape)}")
 
 
-@torch.library.custom_op("featherweight::mitchell_matmul_gradient", mutates_args=())
+@operator("mitchell_matmul_gradient")
 def matmul_gradient(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
     """Work out dL/da of a matrix product c from dL/dc, before what was broadcast is added: [..., m, k]."""
     return reference.matmul_gradient(grad, a, b, backward, compensation)
 
 
-@matmul_gradient.register_fake
+@matmul_gradient.shapes
 def _(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
     return grad.new_empty(*grad.shape[:-2], a.shape[-2], a.shape[-1])
 
@@ -102,6 +107,5 @@ def _matmul_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     return da, db, None, None
 
 
-_matmul.register_autograd(_matmul_backward, setup_context=_keep_factors)
-for _device in ("cpu", "cuda"):
-    _matmul.register_autocast(_device, torch.float32)
+forward.gradients(_matmul_backward, _keep_factors)
+forward.in_float32_under_autocast()

@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from featherweight.ops._library import operator
+
 from . import reference
 from ._check import check_settings, check_types
 
@@ -41,23 +43,24 @@ def mitchell_multiply(a: Tensor, b: Tensor, *, backward: str = "approximate", co
         tensor([ 2.0000,  1.5000, -6.8000])
     """
     check_settings(backward, compensation)
-    c: Tensor = _multiply(a, b, backward, float(compensation))
+    c: Tensor = forward(a, b, backward, float(compensation))
     return c
 
 
-@torch.library.custom_op("featherweight::mitchell_multiply", mutates_args=())
-def _multiply(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
+@operator("mitchell_multiply")
+def forward(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
+    """Check the arguments and compute: see `mitchell_multiply`."""
     check_types(a, b)
     return reference.multiply(a, b, compensation)
 
 
-@_multiply.register_fake
+@forward.shapes
 def _(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
     check_types(a, b)
     return torch.empty_like(a + b)
 
 
-@torch.library.custom_op("featherweight::mitchell_multiply_gradient", mutates_args=())
+@operator("mitchell_multiply_gradient")
 def multiply_gradient(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
     """Work out dL/da of a product c from dL/dc, before what was broadcast is added."""
     if backward == "approximate":
@@ -65,7 +68,7 @@ def multiply_gradient(grad: Tensor, a: Tensor, b: Tensor, backward: str, compens
     return reference.multiply(grad, reference.slope(a, b, compensation))
 
 
-@multiply_gradient.register_fake
+@multiply_gradient.shapes
 def _(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
     return torch.empty_like(grad + b)
 
@@ -85,6 +88,5 @@ def _multiply_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
     )
 
 
-_multiply.register_autograd(_multiply_backward, setup_context=_keep_factors)
-for _device in ("cpu", "cuda"):
-    _multiply.register_autocast(_device, torch.float32)
+forward.gradients(_multiply_backward, _keep_factors)
+forward.in_float32_under_autocast()

@@ -34,7 +34,7 @@ def multiply(a: Tensor, b: Tensor, compensation: float = 0.0) -> Tensor:
     a_bits, b_bits = a.view(torch.int32), b.view(torch.int32)
     sign = (a_bits ^ b_bits) & SIGN
     a_size, b_size = _size(a_bits), _size(b_bits)
-    size = a_size + b_size - ONE + _offset(compensation)
+    size = a_size + b_size - ONE + offset(compensation)
     size = torch.where(size < LEAST, 0, size.clamp(max=INFINITY))
     zero = (a_size < LEAST) | (b_size < LEAST)
     size = torch.where((a_size == INFINITY) | (b_size == INFINITY), INFINITY, size).masked_fill(zero, 0)
@@ -50,7 +50,7 @@ def slope(a: Tensor, b: Tensor, compensation: float = 0.0) -> Tensor:
     """
     a_bits, b_bits = a.view(torch.int32), b.view(torch.int32)
     a_size, b_size = _size(a_bits), _size(b_bits)
-    fraction = torch.where(a_size < LEAST, 0, a_size & FRACTION) + (b_size & FRACTION) + _offset(compensation)
+    fraction = torch.where(a_size < LEAST, 0, a_size & FRACTION) + (b_size & FRACTION) + offset(compensation)
     size = ((b_size & EXPONENT) + (fraction & ~FRACTION)).clamp(max=INFINITY)
     size = torch.where(b_size < LEAST, 0, size).int()
     undefined = (a_size > INFINITY) | (b_size > INFINITY)
@@ -62,14 +62,15 @@ def _size(bits: Tensor) -> Tensor:
     return (bits & ~SIGN).long()
 
 
-def _offset(compensation: float) -> int:
+def offset(compensation: float) -> int:
+    """Return the compensation in units of a fraction's last bit."""
     return round(compensation * 2**23)
 
 
-def product_shape(a: Tensor, b: Tensor) -> tuple[int, ...]:
+def product_shape(a: Tensor, b: Tensor) -> torch.Size:
     """Shape of the matrix product [..., m, n]."""
     outer = torch.broadcast_shapes(a.shape[:-2], b.shape[:-2])  # type: ignore[no-untyped-call]
-    return *outer, a.shape[-2], b.shape[-1]
+    return torch.Size((*outer, a.shape[-2], b.shape[-1]))
 
 
 def matmul(a: Tensor, b: Tensor, compensation: float = 0.0) -> Tensor:

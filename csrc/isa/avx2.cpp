@@ -1,0 +1,2 @@
+#define FEATHERWEIGHT_ISA avx2
+#include "kernels.inc"

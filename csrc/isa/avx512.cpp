@@ -1,0 +1,2 @@
+#define FEATHERWEIGHT_ISA avx512
+#include "kernels.inc"

@@ -1,0 +1,2 @@
+#define FEATHERWEIGHT_ISA neon
+#include "kernels.inc"

@@ -1,0 +1,2 @@
+#define FEATHERWEIGHT_ISA plain
+#include "kernels.inc"

@@ -1,0 +1,39 @@
+// What is compiled once for each instruction set, and the choice among them at run time.
+#pragma once
+
+#include <vector>
+
+#include "convolution.hpp"
+
+namespace featherweight {
+
+struct Kernels {
+    const char* name;
+    // x [N, C, H, W], filters [O, C/groups, kh, kw], bias [O] or null -> y [N, O, H', W']
+    void (*adder2d)(const Convolution&, const float* x, const float* filters, const float* bias, float* y, int threads);
+    // dy, x, filters -> dx [N, C, H, W]
+    void (*adder2d_input_gradient)(const Convolution&, const float* dy, const float* x, const float* filters, bool sign,
+                                   float* dx, int threads);
+    // The same with products by integer addition; `offset` is the compensation in units of the last bit.
+    void (*mitchell_conv2d)(const Convolution&, const float* x, const float* weight, const float* bias,
+                            std::int32_t offset, float* y, int threads);
+    void (*mitchell_input_gradient)(const Convolution&, const float* dy, const float* x, const float* weight,
+                                    bool exact, std::int32_t offset, float* dx, int threads);
+    void (*mitchell_weight_gradient)(const Convolution&, const float* dy, const float* x, const float* weight,
+                                     bool exact, std::int32_t offset, float* dweight, int threads);
+    // left [batch, rows, depth], right [batch, depth, columns], own or null -> out [batch, rows, columns] or transposed
+    void (*mitchell_matmul)(std::int64_t batch, std::int64_t rows, std::int64_t depth, std::int64_t columns,
+                            const float* left, const float* right, const float* own, std::int32_t offset,
+                            bool transposed, float* out, int threads);
+    void (*mitchell_multiply)(std::int64_t count, const float* a, const float* b, const float* own, std::int32_t offset,
+                              float* out, int threads);
+};
+
+// Those that this processor runs, the best first.
+std::vector<const Kernels*> all_kernels();
+
+// The set that the environment variable FEATHERWEIGHT_ISA names, or else the best that this processor runs. Throws
+// std::invalid_argument where there is no such set or this processor does not run it.
+const Kernels& kernels();
+
+}  // namespace featherweight

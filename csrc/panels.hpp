@@ -1,0 +1,272 @@
+// A convolution's pictures laid out for its inner loops, and the loop over all of them.
+//
+// The pixels of the output, of all pictures one after the other, are the columns of a matrix; its rows are the terms
+// that an output sums: (channel, place of the kernel). A panel is as many of those columns as an inner loop holds in
+// registers, with a block of the rows. It is copied in whole registers, because `Planes` first lays side by side what
+// one place of the kernel meets. So memory stays near that of input and output.
+#pragma once
+
+#include <cstring>
+
+#include "memory.hpp"
+#include "simd.hpp"
+#include "threads.hpp"
+
+namespace featherweight {
+namespace FEATHERWEIGHT_ISA {
+
+using Index = std::int64_t;
+
+inline Index least(Index a, Index b) { return a < b ? a : b; }
+inline Index ceiling(Index a, Index b) { return (a + b - 1) / b; }
+
+inline void clear(float* values, Index count) {
+    for (; count >= kLanes; count -= kLanes, values += kLanes) store(values, all(0.0f));
+    if (count > 0) store_some(values, all(0.0f), count);
+}
+
+inline void copy(float* to, const float* from, Index count) {
+    for (; count >= kLanes; count -= kLanes, from += kLanes, to += kLanes) store(to, load(from));
+    if (count > 0) store_some(to, load_some(from, count), count);
+}
+
+struct Border {
+    Index top, bottom, left, right;
+};
+
+// The places of a kernel along one side of a picture, in pixels.
+struct Places {
+    Index count, dilation, stride;
+
+    // Whether any of them ever meets the pixels with this remainder after division by the stride.
+    bool meet(Index remainder) const {
+        for (Index place = 0; place < count; ++place)
+            if (place * dilation % stride == remainder) return true;
+        return false;
+    }
+};
+
+// Channels with zeros around them, each row's columns sorted by what remains after division by the stride.
+class Planes {
+  public:
+    Index phase, row, plane;  // floats from one remainder, row, channel to the next
+    const float* data;
+
+    // Keeps `from` [planes, height, width] as it is where that already lies as wanted.
+    Planes(const float* from, Index planes, Index height, Index width, Border border, Places rows, Places columns,
+           int threads)
+        : phase(ceiling(width + border.left + border.right, columns.stride)),
+          row(phase * columns.stride),
+          plane((height + border.top + border.bottom) * row),
+          data(from),
+          stride_(columns.stride),
+          kept_(row == width && plane == height * width && columns.stride == 1),
+          copy_(kept_ ? 0 : planes * plane) {
+        if (kept_) return;
+        data = copy_;
+        const Index lines = height + border.top + border.bottom;
+        Scratch<char> rows_met(lines);
+        for (Index i = 0; i < lines; ++i) rows_met[i] = rows.meet(i % rows.stride);
+        Scratch<Columns> some(stride_);
+        for (Index remainder = 0; remainder < stride_; ++remainder) {
+            const Index first = (remainder + stride_ - border.left % stride_) % stride_;
+            const Index count = columns.meet(remainder) && first < width ? ceiling(width - first, stride_) : 0;
+            some[remainder] = {first, remainder * phase + (first + border.left) / stride_, count};
+        }
+#pragma omp parallel for num_threads(threads) schedule(static)
+        for (Index p = 0; p < planes; ++p) {
+            float* out = copy_ + p * plane;
+            for (Index i = 0; i < lines; ++i, out += row) {
+                if (!rows_met[i]) continue;
+                if (i < border.top || i >= border.top + height) clear(out, row);
+                else spread(from + (p * height + i - border.top) * width, width, border.left, some, out);
+            }
+        }
+    }
+
+    // From the pixel that an output lies at to that which a place of the kernel meets, so many pixels away.
+    Index offset(Index down, Index right) const { return down * row + right % stride_ * phase + right / stride_; }
+
+  private:
+    struct Columns {
+        Index from, to, count;  // first in the picture, first in the row, how many
+    };
+
+    void spread(const float* from, Index width, Index left, const Columns* some, float* out) const {
+        if (stride_ == 1) {
+            clear(out, left);
+            copy(out + left, from, width);
+            clear(out + left + width, row - left - width);
+            return;
+        }
+        clear(out, row);
+        for (Index remainder = 0; remainder < stride_; ++remainder) {
+            const float* first = from + some[remainder].from;
+            float* to = out + some[remainder].to;
+            if (stride_ == 2) {  // which a compiler makes vectors of
+                for (Index at = 0; at < some[remainder].count; ++at) to[at] = first[2 * at];
+            } else {
+                for (Index at = 0; at < some[remainder].count; ++at) to[at] = first[stride_ * at];
+            }
+        }
+    }
+
+    Index stride_;
+    bool kept_;
+    Scratch<float> copy_;
+};
+
+// The pixels of the output, and where in the planes of a group's first channel each lies.
+struct Grid {
+    Index images, height, width;
+    Index image_step, row_step, group_step;  // floats from one picture, row of outputs, group to the next
+
+    Index pixels() const { return height * width; }
+    Index columns() const { return images * height * width; }
+};
+
+// Columns that lie side by side in memory.
+struct Run {
+    Index from, at, count;  // floats from the base, column of the panel, how many
+};
+
+// Cuts columns [begin, begin + count) into runs, of which there are at most `count`.
+inline int cut(const Grid& grid, Index begin, Index count, Run* runs) {
+    const Index lines = grid.row_step == grid.width ? 1 : grid.height;  // rows without a gap are one
+    const Index length = grid.pixels() / lines;
+    Index line = begin / length, column = begin % length;
+    int number = 0;
+    for (Index at = 0; at < count; ++line, column = 0) {
+        const Index some = least(length - column, count - at);
+        runs[number++] = {line / lines * grid.image_step + line % lines * grid.row_step + column, at, some};
+        at += some;
+    }
+    return number;
+}
+
+template <bool kWhole>
+inline void pack_piece(const float* from, const Index* offsets, Index depth, Index count, Index width, float* panel,
+                       float* sums) {
+    constexpr int kChains = 4;  // sums side by side, since one addition waits for that before it
+    Floats sum[kChains];
+    for (Floats& one : sum) one = all(0.0f);
+    Index k = 0;
+    const auto next = [&](Floats& so_far) {
+        const Floats piece = kWhole ? load(from + offsets[k]) : load_some(from + offsets[k], count);
+        if (kWhole) store(panel + k * width, piece);
+        else store_some(panel + k * width, piece, count);
+        so_far = add(so_far, piece);
+        ++k;
+    };
+    while (k + kChains <= depth)
+        for (Floats& one : sum) next(one);
+    while (k < depth) next(sum[0]);
+    const Floats total = add(add(sum[0], sum[1]), add(sum[2], sum[3]));
+    if (kWhole) store(sums, total);
+    else store_some(sums, total, count);
+}
+
+// Lays runs of columns, one row for each offset, into a panel [depth, width], and sums each column. What is left of
+// the panel's width is zero.
+inline void pack(const float* base, const Run* runs, int number, const Index* offsets, Index depth, Index count,
+                 Index width, float* panel, float* sums) {
+    if (count < width) {
+        for (Index k = 0; k < depth; ++k) clear(panel + k * width + count, width - count);
+        clear(sums + count, width - count);
+    }
+    for (int r = 0; r < number; ++r) {
+        const float* from = base + runs[r].from;
+        float *to = panel + runs[r].at, *sum = sums + runs[r].at;
+        Index left = runs[r].count;
+        for (; left >= kLanes; left -= kLanes, from += kLanes, to += kLanes, sum += kLanes)
+            pack_piece<true>(from, offsets, depth, kLanes, width, to, sum);
+        if (left > 0) pack_piece<false>(from, offsets, depth, left, width, to, sum);
+    }
+}
+
+// Copies rows of results [count, width] to where runs of columns lie in an array, `row_step` floats a row; or back.
+inline void write_rows(const float* results, Index count, Index width, const Run* runs, int number, Index row_step,
+                       float* to) {
+    for (int n = 0; n < number; ++n)
+        for (Index r = 0; r < count; ++r)
+            copy(to + runs[n].from + r * row_step, results + r * width + runs[n].at, runs[n].count);
+}
+
+// Calls tile.run<rows, vectors>(arguments) with what is known at run time only; at most kRows and kVectors.
+template <int kRows, int kVectors, class Tile, class... Arguments>
+inline void tile_of(Index rows, Index width, const Tile& tile, Arguments... arguments) {
+    if constexpr (kRows > 1) {
+        if (rows < kRows) return tile_of<kRows - 1, kVectors>(rows, width, tile, arguments...);
+    }
+    if constexpr (kVectors > 1) {
+        if (width < kVectors * kLanes) return tile_of<kRows, kVectors - 1>(rows, width, tile, arguments...);
+    }
+    tile.template run<kRows, kVectors>(arguments...);
+}
+
+// What a kernel gets to work on: a panel, and the rows of the result that are its part.
+struct Panel {
+    int thread;
+    Index group, begin, columns;  // first of how many columns
+    Index width;                  // these, filled up with zeros to whole vectors
+    Index first, last;            // rows of the group's results
+    Index k, depth;               // first of how many terms
+    bool end;                     // there are no terms behind these
+    const float* terms;           // [depth, width]
+    const float* sums;            // [width], of the terms
+    float* results;               // [last - first, width], kept from one block of terms to the next
+};
+
+// What a sweep goes over.
+struct Sweep {
+    const float* base;
+    const Grid& grid;
+    const Index* offsets;       // [depth]
+    Index depth, groups, rows;  // terms of one result; groups; rows of results of one group
+    Index width, step, block;   // most columns of a panel; rows that a kernel does at a time; most terms at a time
+
+    Index blocks() const { return ceiling(depth, block); }
+    Index size() const { return ceiling(depth, blocks()); }  // terms of a block; of the last, what is left
+
+    // Calls kernel(panel) for all panels; the blocks of terms of one panel follow each other in one thread.
+    template <class Kernel>
+    void run(int threads, const Kernel& kernel) const {
+        const Index blocks = this->blocks(), size = this->size();
+        const Index panels = ceiling(grid.columns(), width), steps = ceiling(rows, step);
+        Index parts = 1;  // of the rows, where there are too few panels to keep all threads busy
+        while (threads > 1 && parts < steps && groups * panels * parts < 4 * threads) ++parts;
+        const Index part = ceiling(steps, parts) * step;
+        parts = ceiling(rows, part);
+        Scratch<float> terms(threads * size * width), results(threads * part * width), sums(threads * width);
+        Scratch<Run> all_runs(threads * width);
+#pragma omp parallel num_threads(threads)
+        {
+            const int thread = thread_number();
+            Panel panel{};
+            panel.thread = thread;
+            panel.results = results + thread * part * width;
+            float *own_terms = terms + thread * size * width, *own_sums = sums + thread * width;
+            panel.terms = own_terms, panel.sums = own_sums;
+            Run* runs = all_runs + thread * width;
+#pragma omp for schedule(dynamic)
+            for (Index item = 0; item < groups * panels * parts; ++item) {
+                panel.group = item / parts / panels;
+                panel.begin = item / parts % panels * width;
+                panel.columns = least(width, grid.columns() - panel.begin);
+                panel.width = ceiling(panel.columns, kLanes) * kLanes;
+                panel.first = item % parts * part, panel.last = least(panel.first + part, rows);
+                const int number = cut(grid, panel.begin, panel.columns, runs);
+                const float* from = base + panel.group * grid.group_step;
+                for (Index b = 0; b < blocks; ++b) {
+                    panel.k = b * size, panel.depth = least(size, depth - panel.k), panel.end = b + 1 == blocks;
+                    pack(from, runs, number, offsets + panel.k, panel.depth, panel.columns, panel.width, own_terms,
+                         own_sums);
+                    kernel(panel);
+                }
+            }
+        }
+    }
+};
+
+}  // namespace FEATHERWEIGHT_ISA
+}  // namespace featherweight

@@ -1,0 +1,22 @@
+"""The compiled part, where it is installed; without it the references run. One that fails to load raises."""
+
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+native: Any  # the module, or None
+try:
+    import featherweight._native as native
+except ModuleNotFoundError as error:
+    if error.name != "featherweight._native":
+        raise
+    native = None
+
+Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
+
+
+def array(x: Tensor) -> Array:
+    """Give a tensor's numbers as the compiled functions take them: float32, contiguous, and without its history."""
+    numbers: Array = x.detach().float().contiguous().numpy()  # a tensor itself would be handed over more slowly
+    return numbers

@@ -1,0 +1,65 @@
+"""The adder layer's kernels for processors, from csrc/adder2d.hpp, registered with PyTorch's dispatcher.
+
+They compute in float32, whichever of PyTorch's floating-point types comes, but for float64, which the reference takes.
+The filter gradient, dY^T X - F sum(dY), is the ordinary convolution's and a product of rank one: PyTorch has it.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from featherweight.ops._convolution import output_shape, wide
+from featherweight.ops._native import array, native
+
+from . import op, reference
+
+
+def _adder2d(
+    x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
+    dilation: Sequence[int], groups: int, gradient: str,
+) -> Tensor:  # fmt: skip
+    shape = output_shape(x, weight, bias, stride, padding, dilation, groups)
+    if _left_to_reference(x, weight):
+        return op.by_reference(x, weight, bias, stride, padding, dilation, groups)
+    y = torch.empty(shape)
+    tensors = array(x), array(weight), None if bias is None else array(bias)
+    native.adder2d(*tensors, stride, padding, dilation, groups, array(y), torch.get_num_threads())
+    return y.to(x.dtype)
+
+
+def _input_gradient(
+    grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
+    groups: int, gradient: str,
+) -> Tensor:  # fmt: skip
+    if _left_to_reference(x, weight):
+        return reference.input_gradient(grad, x, weight, stride, padding, dilation, groups, gradient)
+    result, sign = torch.empty(x.shape), gradient == "sign"
+    arguments = array(grad), array(x), array(weight), stride, padding, dilation, groups, sign
+    native.adder2d_input_gradient(*arguments, array(result), torch.get_num_threads())
+    return result.to(x.dtype)
+
+
+def weight_gradient(
+    grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
+    groups: int, gradient: str,
+) -> Tensor:  # fmt: skip
+    """Work out the filter gradient: "paper" by an ordinary convolution's, "sign" by the reference."""
+    wides = wide(grad), wide(x), wide(weight)
+    if gradient != "paper":
+        return reference.weight_gradient(*wides, stride, padding, dilation, groups, gradient).to(weight.dtype)
+    settings = None, stride, padding, dilation, False, [0, 0], groups, [False, True, False]
+    _, products, _ = torch.ops.aten.convolution_backward(*wides, *settings)
+    products -= wides[2] * wides[0].sum((0, 2, 3))[:, None, None, None]
+    result: Tensor = products.to(weight.dtype)
+    return result
+
+
+def _left_to_reference(x: Tensor, weight: Tensor) -> bool:
+    return x.dtype == torch.float64 or x.numel() == 0 or weight.numel() == 0
+
+
+if native is not None:
+    op.forward.kernel("cpu")(_adder2d)
+    op.input_gradient.kernel("cpu")(_input_gradient)
+    op.weight_gradient.kernel("cpu")(weight_gradient)
