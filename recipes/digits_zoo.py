@@ -30,6 +30,7 @@ from torch import nn
 from featherweight import __version__
 from featherweight._files import write_atomically
 from featherweight._machine import processor_name
+from featherweight.blocks import MitchellBatchNorm2d
 from featherweight.compress import fold_batch_norm
 from featherweight.cost import analyze, measure_latency
 from featherweight.data import Batches, augment_for, digits, preprocessing_for, split_pictures
@@ -84,13 +85,24 @@ def learn(name: str) -> dict[str, Any]:
     """Train one network and return what came of it."""
     torch.set_num_threads(1)
     entry = network(name)
-    pictures = digits()
-    split = split_pictures(pictures, seed=0)
-    pre = preprocessing_for(pictures, split.train, resolution=RESOLUTION)
     torch.manual_seed(0)
     options = smallest(entry)
     model = create(entry.name, **options)
-    normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    accuracy, seconds = teach(model)
+    cost = analyze(model, (1, RESOLUTION, RESOLUTION))
+    return {
+        "family": entry.family, "options": options, "params": cost.params, "multiply_adds": cost.multiply_adds,
+        "additions": sum(layer.operations.additions for layer in cost.layers if layer.kind == "adder"),
+        "accuracy": accuracy, "seconds": seconds,
+    }  # fmt: skip
+
+
+def teach(model: nn.Module) -> tuple[float, float]:
+    """Train a network on the digits; return its accuracy on the test pictures, and the seconds that it took."""
+    pictures = digits()
+    split = split_pictures(pictures, seed=0)
+    pre = preprocessing_for(pictures, split.train, resolution=RESOLUTION)
+    normed = any(isinstance(module, nn.BatchNorm2d | MitchellBatchNorm2d) for module in model.modules())
     images, how = pictures.at(pre), recipe(normed=normed)
     shared: dict[str, Any] = {"mean": pre.mean, "std": pre.std}
     batches = Batches(
@@ -101,12 +113,7 @@ def learn(name: str) -> dict[str, Any]:
     start = time.perf_counter()
     train(model, batches, look, how, progress=False)
     seconds = time.perf_counter() - start
-    cost = analyze(model, (1, RESOLUTION, RESOLUTION))
-    return {
-        "family": entry.family, "options": options, "params": cost.params, "multiply_adds": cost.multiply_adds,
-        "additions": sum(layer.operations.additions for layer in cost.layers if layer.kind == "adder"),
-        "accuracy": evaluate(model, test).accuracy, "seconds": seconds,
-    }  # fmt: skip
+    return evaluate(model, test).accuracy, seconds
 
 
 def latencies(names: list[str], found: dict[str, dict[str, Any]]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from decimal import Decimal
 _BYTES = ((1e12, 1e12, "TB"), (1e9, 1e9, "GB"), (1e6, 1e6, "MB"), (1e3, 1e3, "kB"), (0.0, 1.0, "B"))
 _COUNTS = ((1e12, 1e12, "T"), (1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e3, 1e3, "k"), (0.0, 1.0, ""))
 _SECONDS = ((1.0, 1.0, "s"), (1e-5, 1e-3, "ms"), (1e-7, 1e-6, "µs"), (1e-12, 1e-9, "ns"), (0.0, 1.0, "s"))
+_JOULES = ((1.0, 1.0, "J"), (1e-3, 1e-3, "mJ"), (1e-6, 1e-6, "µJ"), (1e-9, 1e-9, "nJ"), (0.0, 1e-12, "pJ"))
 
 # fmt: off
 _BYTES_IN = {
@@ -66,6 +67,16 @@ def format_seconds(seconds: float, *, digits: int = 3) -> str:
     if abs(_rounded(seconds, digits)) >= 100:
         return _clock(seconds)
     return _scaled(seconds, _SECONDS, digits)
+
+
+def format_joules(joules: float, *, digits: int = 3) -> str:
+    """Write an energy.
+
+    Example:
+        >>> format_joules(0.00139), format_joules(3.7e-12), format_joules(0)
+        ('1.39 mJ', '3.7 pJ', '0 pJ')
+    """
+    return _scaled(joules, _JOULES, digits)
 
 
 def format_percent(fraction: float, *, decimals: int = 2) -> str:

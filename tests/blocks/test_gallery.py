@@ -20,6 +20,8 @@ NOT_BLOCKS = {
     "NormedClassifierHead": "from pictures to classes",
     "NormAct": "works on each value by itself",
     "MitchellLinear": "has no pictures",
+    "MitchellBatchNorm2d": "works on each value by itself",
+    "MitchellAvgPool2d": "has no parameters",
     "DropPath": "changes nothing in evaluation",
     "GridPool": "has no parameters",
     "PadShortcut": "has no parameters",

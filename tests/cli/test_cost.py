@@ -1,7 +1,10 @@
 """`featherweight cost`."""
 
+import re
+
 import pytest
 
+from featherweight._units import format_count, format_joules
 from featherweight.cli.cost import parse_input_size
 from featherweight.cost import analyze
 from featherweight.networks import create, networks, save_model
@@ -15,6 +18,7 @@ def test_json_is_what_analyze_counts(featherweight) -> None:
     assert found["params"] == counted.params
     assert found["multiply_adds"] == counted.multiply_adds
     assert found["peak_memory_bytes"] == counted.peak_memory_bytes
+    assert found["energy_joules"] == counted.energy_joules
     assert len(found["layers"]) == len(counted.layers)
 
 
@@ -24,6 +28,22 @@ def test_every_quantity_has_a_unit_and_layers_come_when_asked_for(featherweight)
     assert full.startswith(brief)
     assert "stem.conv" in full
     assert "stem.conv" not in brief
+
+
+def test_operations_are_told_apart_and_priced(featherweight) -> None:
+    out = featherweight("cost", "adder_resnet20").out
+    cost = analyze(create("adder_resnet20"))
+    assert cost.operations.additions > 100 * cost.operations.multiplies
+    rows = dict(
+        re.split(r"  +", line.strip())
+        for line in out.partition("by layer kind")[0].splitlines()[4:]
+        if "  " in line.strip()
+    )
+    for sort in ("multiplies", "additions", "comparisons", "absolutes"):
+        assert rows[f"operations, {sort}"] == format_count(getattr(cost.operations, sort), digits=4)
+    assert "operations, integer additions" not in rows
+    for name, joules in cost.energy_joules.items():
+        assert rows[f"arithmetic energy at 45 nm, {name}"] == format_joules(joules)
 
 
 def test_a_saved_model_is_counted(featherweight, tmp_path) -> None:

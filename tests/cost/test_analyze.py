@@ -111,9 +111,23 @@ def test_a_cost_reads_well():
     model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(inplace=True))
     assert str(analyze(model, (3, 32, 32))) == (
         """\
-Sequential, input 3 x 32 x 32: 448 parameters, 442.4 k multiply-adds
-peak activation memory: 77.8 kB in float32, 38.9 kB in float16, 19.5 kB in int8
-memory traffic: 211 kB in float32, 105 kB in float16, 52.7 kB in int8
+Sequential, input 3 x 32 x 32
+
+quantity                               value
+parameters                               448
+multiply-adds                        442.4 k
+operations, multiplies               442.4 k
+operations, additions                458.8 k
+operations, comparisons              16.38 k
+arithmetic energy at 45 nm, float32  2.06 µJ
+arithmetic energy at 45 nm, float16   677 nJ
+arithmetic energy at 45 nm, int8      103 nJ
+peak activation memory, float32      77.8 kB
+peak activation memory, float16      38.9 kB
+peak activation memory, int8         19.5 kB
+memory traffic, float32               211 kB
+memory traffic, float16               105 kB
+memory traffic, int8                 52.7 kB
 
 kind        parameters  share  multiply-adds  share  traffic, float32
 3x3                448  100 %          442 k  100 %           79.6 kB

@@ -33,6 +33,7 @@ from ._learned_group_conv import CondensedConv, CondenseLayer, LearnedGroupConv,
 from ._micro import MicroBlockA, MicroBlockB, MicroBlockC, MicroDepthwise, MicroExpansion
 from ._micro_ends import MicroHead, MicroStem
 from ._mitchell import MitchellConv2d, MitchellLinear
+from ._mitchell_norm import MitchellAvgPool2d, MitchellBatchNorm2d
 from ._normed_head import NormedClassifierHead
 from ._residual import BasicBlock, BottleneckBlock, PadShortcut, with_norm
 from ._shift_max import DynamicShiftMax
@@ -86,6 +87,8 @@ __all__ = [
     "MicroExpansion",
     "MicroHead",
     "MicroStem",
+    "MitchellAvgPool2d",
+    "MitchellBatchNorm2d",
     "MitchellConv2d",
     "MitchellLinear",
     "NormAct",

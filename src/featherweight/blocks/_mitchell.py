@@ -27,8 +27,8 @@ class MitchellConv2d(Filters):
         backward: "approximate", the ordinary rule with such products, which trained best; or "exact", the slope.
         compensation: added to each sum of fractions; 0.058 takes away the mean error (see `mitchell_multiply`).
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)] with the default padding
-    Cost per image (k kernel, H' x W' output): 0 multiply-adds; 2 * H'*W' * in/groups * out * k*k additions, an
-    integer one for the product and one to sum.
+    Cost per image (k kernel, H' x W' output): 0 multiply-adds; H'*W' * in/groups * out * k*k integer additions for
+    the products, and as many additions to sum.
     Raises: ValueError: kernel_size is even and no padding is given, groups do not divide both channel counts, or an
     unknown backward or compensation (when it runs).
     Source: Kosson and Jaggi 2023, https://arxiv.org/abs/2305.17190, Section 2; Mogami 2020,
@@ -78,7 +78,7 @@ class MitchellLinear(nn.Module):
         bias: add a learned number to each output.
         backward, compensation: as `MitchellConv2d`.
     Shape: [..., in_features] -> [..., out_features]
-    Cost for each row of x: 0 multiply-adds; 2 * in*out additions, an integer one for the product and one to sum.
+    Cost for each row of x: 0 multiply-adds; in*out integer additions for the products, and as many additions to sum.
     Raises: ValueError: unknown backward or compensation (when it runs).
     Source: as `MitchellConv2d`.
 

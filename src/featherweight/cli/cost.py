@@ -1,7 +1,7 @@
 """`featherweight cost`: what one network costs, as a whole, by layer kind and by layer."""
 
 import re
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -33,13 +33,17 @@ def cost(
     layers: Annotated[bool, typer.Option("--layers", help="Also show every layer.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Count what one picture costs: parameters, multiply-adds, memory, traffic.
+    """Count what one picture costs: parameters, multiply-adds, operations, energy, memory, traffic.
 
-    Nothing is run: the network is traced without weights. Peak memory is the largest set of activations alive at once.
+    Nothing is run: the network is traced without weights. Multiply-adds are those of convolutions and matrix products;
+    operations are those of all layers, batch norm folded, each sort by itself. Energy is that of the operations by the
+    prices of Horowitz 2014 (45 nm), without memory; divisions, transcendentals and shifts have no price there. Peak
+    memory is the largest set of activations alive at once.
 
     \b
     Examples:
       featherweight cost mobilenet_v2
+      featherweight cost adder_resnet20
       featherweight cost mobilenet_v2 -o width=0.35 -o num_classes=10 --input 96 --layers
       featherweight cost featherweight-fit/model.safetensors
     """
@@ -47,9 +51,9 @@ def cost(
     if as_json:
         print_json({"network": network, **found.to_dict()})
         return
-    from featherweight.cost._table import kind_rows, layer_rows, shape
+    from featherweight.cost._table import kind_rows, layer_rows, shape, total_rows
 
-    totals = table(f"{network}, input {shape(found.input_shape)}", _totals(found))
+    totals = table(f"{network}, input {shape(found.input_shape)}", total_rows(found))
     by_layer = [table("by layer", layer_rows(found))] if layers else []
     print_table(totals, table("by layer kind", kind_rows(found)), *by_layer)
 
@@ -122,16 +126,6 @@ def parse_input_size(text: str) -> InputSize:
         case [channels, height, width]:
             return int(channels), int(height), int(width)
     raise ValueError(f"not an input size: {text!r}; understood: 224, 192x256 or 3x224x224")
-
-
-def _totals(found: "Cost") -> Iterator[tuple[str, str]]:
-    from featherweight._units import format_bytes, format_count
-
-    yield "quantity", "value"
-    yield "parameters", format_count(found.params, digits=4)
-    yield "multiply-adds", format_count(found.multiply_adds, digits=4)
-    yield from ((f"peak activation memory, {dtype}", format_bytes(n)) for dtype, n in found.peak_memory_bytes.items())
-    yield from ((f"memory traffic, {dtype}", format_bytes(n)) for dtype, n in found.bytes_moved.items())
 
 
 def table(title: str, rows: Iterable[Sequence[str]], *, left: Container[str] = ("kind", "output")) -> "Table":

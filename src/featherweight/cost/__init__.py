@@ -1,8 +1,9 @@
-"""What a network costs: parameters, multiply-adds, memory and traffic by counting; latency by measuring."""
+"""What a network costs: parameters, multiply-adds, energy, memory and traffic by counting; latency by measuring."""
 
 from . import _multiplication_free as _multiplication_free  # its formulas enter themselves
 from ._analyze import Cost, KindCost, LayerCost, analyze
 from ._block_memory import BlockMemory, block_memory
+from ._energy import ENERGY
 from ._formulas import UnknownOperatorError, register_formula
 from ._latency import Latency, measure_latency
 from ._metrics import METRICS
@@ -10,6 +11,7 @@ from ._op_mix import OpMix
 from ._trace import OpCall, TensorInfo, meta_twin, trace
 
 __all__ = [
+    "ENERGY",
     "METRICS",
     "BlockMemory",
     "Cost",

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 
 from torch import nn
 
+from ._energy import energy_of
 from ._formulas import FREE, rule
 from ._metrics import BYTES
 from ._op_mix import OpMix
@@ -60,6 +61,7 @@ class Cost:
         params: parameters, shared ones once.
         multiply_adds: of convolutions and matrix products, biases left out.
         operations: elementary operations of all operators, told apart by sort.
+        energy_joules: of these operations in 45 nm, memory left out, for each type of value (see `ENERGY`).
         peak_memory_bytes: largest sum of activations alive at once, for each type of value.
         bytes_moved: memory access cost, read and written, for each type of value.
         layers: in the order in which they run.
@@ -70,6 +72,7 @@ class Cost:
     params: int
     multiply_adds: int
     operations: OpMix
+    energy_joules: dict[str, float]
     peak_memory_bytes: dict[str, int]
     bytes_moved: dict[str, int]
     layers: tuple[LayerCost, ...]
@@ -135,12 +138,14 @@ def analyze(model: nn.Module, input_size: InputSize | None = None) -> Cost:
     plan = schedule(calls)
     live = {name: plan.live_bytes(width) for name, width in BYTES.items()}
     layers = tuple(_layers(plan, live))
+    operations = sum((layer.operations for layer in layers), OpMix())
     return Cost(
         model=getattr(model, "name", None) or type(model).__name__,
         input_shape=calls[0].outputs[0].shape[1:],
         params=sum(layer.params for layer in layers),
         multiply_adds=sum(layer.multiply_adds for layer in layers),
-        operations=sum((layer.operations for layer in layers), OpMix()),
+        operations=operations,
+        energy_joules=energy_of(operations),
         peak_memory_bytes={name: max(live[name]) for name in BYTES},
         bytes_moved={name: sum(layer.bytes_moved[name] for layer in layers) for name in BYTES},
         layers=layers,

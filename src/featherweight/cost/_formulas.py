@@ -1,11 +1,12 @@
 """What one call of each operator costs, in elementary operations on numbers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import prod
 from typing import NamedTuple
 
 from ._op_mix import OpMix
-from ._trace import OpCall
+from ._trace import OpCall, TensorInfo
 
 
 class UnknownOperatorError(LookupError):
@@ -175,7 +176,13 @@ FOR_EACH_INPUT = {
 
 
 def _times(mix: OpMix, tensors: str) -> Callable[[OpCall], OpMix]:
-    return lambda call: mix * getattr(call, tensors)[0].numel
+    of_integers = replace(mix, additions=0, integer_additions=mix.additions)
+
+    def formula(call: OpCall) -> OpMix:
+        tensor: TensorInfo = getattr(call, tensors)[0]
+        return (mix if tensor.dtype.is_floating_point else of_integers) * tensor.numel
+
+    return formula
 
 
 for _tensors, _table in (("outputs", FOR_EACH_OUTPUT), ("inputs", FOR_EACH_INPUT)):

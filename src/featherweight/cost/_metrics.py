@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from ._energy import energy_of
 from ._op_mix import OpMix
 from ._schedule import schedule
 from ._trace import OpCall
@@ -40,11 +41,17 @@ def bytes_moved(calls: Sequence[OpCall]) -> dict[str, int]:
     return {name: sum(plan.bytes_moved(p, width) for p in range(len(calls))) for name, width in BYTES.items()}
 
 
-METRICS: Mapping[str, Callable[[Sequence[OpCall]], int | OpMix | dict[str, int]]] = MappingProxyType(
+def energy_joules(calls: Sequence[OpCall]) -> dict[str, float]:
+    """Energy of all operators' arithmetic in 45 nm, memory left out, for each type of value (`energy_of`)."""
+    return energy_of(operations(calls))
+
+
+METRICS: Mapping[str, Callable[[Sequence[OpCall]], int | OpMix | dict[str, int] | dict[str, float]]] = MappingProxyType(
     {
         "params": params,
         "multiply_adds": multiply_adds,
         "operations": operations,
+        "energy_joules": energy_joules,
         "peak_memory_bytes": peak_memory_bytes,
         "bytes_moved": bytes_moved,
     }

@@ -5,6 +5,7 @@ from ._op_mix import OpMix
 from ._trace import OpCall
 
 ADDER, MITCHELL = "adder", "mitchell"
+PRODUCT_AND_SUM = OpMix(integer_additions=1, additions=1)
 
 
 def _terms(call: OpCall) -> int:
@@ -23,16 +24,16 @@ def _adder(call: OpCall) -> OpMix:
 
 
 def _mitchell_convolution(call: OpCall) -> OpMix:
-    """One integer addition for the product, I(1.0) being taken off the weight beforehand, and one to the sum."""
-    return OpMix(additions=2) * _terms(call) + _bias(call)
+    """An integer addition for the product, I(1.0) being taken off the weight beforehand, and an addition to the sum."""
+    return PRODUCT_AND_SUM * _terms(call) + _bias(call)
 
 
 def _mitchell_matrix_product(call: OpCall) -> OpMix:
-    return OpMix(additions=2) * (call.outputs[0].numel * call.inputs[0].shape[-1])
+    return PRODUCT_AND_SUM * (call.outputs[0].numel * call.inputs[0].shape[-1])
 
 
 def _mitchell_product(call: OpCall) -> OpMix:
-    return OpMix(additions=1) * call.outputs[0].numel
+    return OpMix(integer_additions=1) * call.outputs[0].numel
 
 
 register_formula("featherweight::adder2d", _adder, kind=ADDER)

@@ -9,6 +9,7 @@ class OpMix:
     """Elementary operations, told apart because hardware prices them apart.
 
     A subtraction or negation is an addition; a transcendental is one exponential, logarithm, root, sine, tanh or erf.
+    Integer additions are those of integers, as which bit patterns of floats may be added too; the others are of values.
 
     Example:
         >>> OpMix(multiplies=2, additions=1) + OpMix(additions=1) * 3
@@ -17,6 +18,7 @@ class OpMix:
 
     multiplies: int = 0
     additions: int = 0
+    integer_additions: int = 0
     divisions: int = 0
     comparisons: int = 0
     transcendentals: int = 0

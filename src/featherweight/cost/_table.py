@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from featherweight._units import format_bytes, format_count, format_percent
+from featherweight._units import format_bytes, format_count, format_joules, format_percent
+
+from ._energy import PROCESS
 
 if TYPE_CHECKING:
     from ._analyze import Cost
@@ -13,13 +16,25 @@ if TYPE_CHECKING:
 
 def table(cost: Cost) -> str:
     """Write a cost for reading: totals, kinds of layers, layers; traffic and memory of these for float32."""
-    totals = (
-        f"{cost.model}, input {shape(cost.input_shape)}: {format_count(cost.params, digits=4)} parameters, "
-        f"{format_count(cost.multiply_adds, digits=4)} multiply-adds",
-        f"peak activation memory: {_by_type(cost.peak_memory_bytes)}",
-        f"memory traffic: {_by_type(cost.bytes_moved)}",
-    )
-    return "\n\n".join(("\n".join(totals), _columns(kind_rows(cost), left=1), _columns(layer_rows(cost), left=3)))
+    title = f"{cost.model}, input {shape(cost.input_shape)}"
+    rows = (total_rows(cost), 1), (kind_rows(cost), 1), (layer_rows(cost), 3)
+    return "\n\n".join((title, *(_columns(each, left) for each, left in rows)))
+
+
+def total_rows(cost: Cost) -> Iterable[tuple[str, str]]:
+    """Write a heading, then a row for each quantity; of the sorts of operations, those that occur."""
+    yield "quantity", "value"
+    yield "parameters", format_count(cost.params, digits=4)
+    yield "multiply-adds", format_count(cost.multiply_adds, digits=4)
+    for sort, count in asdict(cost.operations).items():
+        if count:
+            yield f"operations, {sort.replace('_', ' ')}", format_count(count, digits=4)
+    for what, write, by_type in (
+        (f"arithmetic energy at {PROCESS}", format_joules, cost.energy_joules),
+        ("peak activation memory", format_bytes, cost.peak_memory_bytes),
+        ("memory traffic", format_bytes, cost.bytes_moved),
+    ):
+        yield from ((f"{what}, {name}", write(value)) for name, value in by_type.items())
 
 
 def kind_rows(cost: Cost) -> Iterable[tuple[str, ...]]:
@@ -54,10 +69,6 @@ def layer_rows(cost: Cost) -> Iterable[tuple[str, ...]]:
 def shape(sizes: Sequence[int]) -> str:
     """Write a shape as `3 x 224 x 224`."""
     return " x ".join(map(str, sizes))
-
-
-def _by_type(sizes: dict[str, int]) -> str:
-    return ", ".join(f"{format_bytes(size)} in {name}" for name, size in sizes.items())
 
 
 def _columns(rows: Iterable[tuple[str, ...]], left: int) -> str:
