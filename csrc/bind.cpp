@@ -10,9 +10,13 @@
 #include <array>
 #include <optional>
 #include <stdexcept>
+#include <type_traits>
+#include <vector>
 
 #include "cpu_info.hpp"
+#include "int8_network.hpp"
 #include "kernels.hpp"
+#include "memory.hpp"
 
 namespace nb = nanobind;
 namespace fw = featherweight;
@@ -23,6 +27,9 @@ template <int kDimensions>
 using In = nb::ndarray<const float, nb::ndim<kDimensions>, nb::c_contig, nb::device::cpu>;
 template <int kDimensions>
 using Out = nb::ndarray<float, nb::ndim<kDimensions>, nb::c_contig, nb::device::cpu>;
+template <int kDimensions>
+using BytesIn = nb::ndarray<const std::uint8_t, nb::ndim<kDimensions>, nb::c_contig, nb::device::cpu>;
+using BytesOut = nb::ndarray<std::uint8_t, nb::ndim<4>, nb::c_contig, nb::device::cpu>;
 using Sides = std::array<std::int64_t, 2>;
 
 void want(bool holds, const char* what) {
@@ -39,15 +46,11 @@ fw::Convolution convolution(const X& x, const Weight& weight, const Y& y, const 
     fw::Convolution c{};
     c.images = of(x, 0), c.channels = of(x, 1), c.height = of(x, 2), c.width = of(x, 3);
     c.filters = of(weight, 0), c.groups = groups;
-    want(groups > 0 && c.filters % groups == 0 && c.channels == of(weight, 1) * groups && c.channels > 0,
-         "x [N, C, H, W], weight [O, C/groups, kh, kw] and groups do not fit");
-    for (std::size_t i = 0; i < 2; ++i) {
-        c.kernel[i] = of(weight, 2 + i), c.stride[i] = stride[i], c.padding[i] = padding[i];
+    for (std::size_t i = 0; i < 2; ++i)
+        c.kernel[i] = of(weight, 2 + i), c.stride[i] = stride[i], c.padding[i] = padding[i],
         c.dilation[i] = dilation[i];
-        want(c.kernel[i] > 0 && c.stride[i] > 0 && c.dilation[i] > 0 && c.padding[i] >= 0,
-             "kernel, stride and dilation are 1 or more, padding 0 or more");
-        want(of(x, 2 + i) + 2 * c.padding[i] > c.dilation[i] * (c.kernel[i] - 1), "the kernel is larger than x");
-    }
+    want(c.channels == of(weight, 1) * groups, "x [N, C, H, W], weight [O, C/groups, kh, kw] and groups do not fit");
+    fw::check(c);
     want(of(y, 0) == c.images && of(y, 1) == c.filters && of(y, 2) == c.output(0) && of(y, 3) == c.output(1),
          "y is not [N, O, H', W']");
     return c;
@@ -124,6 +127,109 @@ void mitchell_multiply(In<1> a, In<1> b, std::optional<In<1>> own, std::int32_t 
                               offset, out.data(), threads);
 }
 
+void adder2d_int8(BytesIn<4> x, BytesIn<4> weight, In<1> scale, In<1> shift, std::optional<BytesIn<4>> shortcut,
+                  float shortcut_scale, Sides stride, Sides padding, Sides dilation, std::int64_t groups,
+                  std::uint8_t zero, BytesOut y, int threads) {
+    const fw::Convolution c = convolution(x, weight, y, stride, padding, dilation, groups);
+    want(scale.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0), "scale or shift is not [O]");
+    for (std::size_t i = 0; shortcut && i < 4; ++i)
+        want(shortcut->shape(i) == y.shape(i), "the shortcut is not as large as y");
+    want(threads > 0, "threads are 1 or more");
+    const fw::Kernels& kernels = fw::kernels();
+    nb::gil_scoped_release release;
+    fw::Scratch<std::uint8_t> packed(kernels.adder2d_int8_packed_size(c));
+    kernels.adder2d_int8_pack(c, weight.data(), packed);
+    kernels.adder2d_int8(c, x.data(), zero, packed, scale.data(), shift.data(), shortcut ? shortcut->data() : nullptr,
+                         shortcut_scale, y.data(), threads);
+}
+
+// A layer's geometry but for the picture, and its weight as a list, of [O, C/groups, kh, kw].
+template <class Weight>
+fw::Convolution geometry(const Weight& weight, const Sides& stride, const Sides& padding, const Sides& dilation,
+                         std::int64_t groups) {
+    fw::Convolution c{};
+    c.filters = static_cast<std::int64_t>(weight.shape(0)), c.groups = groups;
+    for (std::size_t i = 0; i < 2; ++i) {
+        c.kernel[i] = static_cast<std::int64_t>(weight.shape(2 + i));
+        c.stride[i] = stride[i], c.padding[i] = padding[i], c.dilation[i] = dilation[i];
+    }
+    return c;
+}
+
+template <class Array>
+auto list(const Array& array) {
+    return std::vector<std::remove_cv_t<typename Array::Scalar>>(array.data(), array.data() + array.size());
+}
+
+template <class Weight>
+void demand_channels(const fw::Int8Network& network, int from, const Weight& weight, std::int64_t groups) {
+    want(network.channels(from) == static_cast<std::int64_t>(weight.shape(1)) * groups,
+         "the weight [O, C/groups, kh, kw] is not for the channels that there are");
+}
+
+void bind_int8_network(nb::module_& module) {
+    using namespace nb::literals;
+    using Net = fw::Int8Network;
+    nb::class_<Net>(module, "Int8Network")
+        .def(nb::init<std::int64_t, std::int64_t, std::int64_t>(), "channels"_a, "height"_a, "width"_a)
+        .def(
+            "convolution",
+            [](Net& net, In<4> weight, In<1> shift, Sides stride, Sides padding, Sides dilation, std::int64_t groups) {
+                demand_channels(net, 0, weight, groups);
+                want(shift.shape(0) == weight.shape(0), "shift is not [O]");
+                return net.convolution(geometry(weight, stride, padding, dilation, groups), list(weight), list(shift));
+            },
+            "weight"_a, "shift"_a, "stride"_a, "padding"_a, "dilation"_a, "groups"_a)
+        .def(
+            "adder",
+            [](Net& net, int from, BytesIn<4> weight, In<1> scale, In<1> shift, Sides stride, Sides padding,
+               Sides dilation, std::int64_t groups, std::uint8_t zero, int shortcut, float shortcut_scale) {
+                demand_channels(net, from, weight, groups);
+                want(scale.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0),
+                     "scale or shift is not [O]");
+                return net.adder(geometry(weight, stride, padding, dilation, groups), from, list(weight), list(scale),
+                                 list(shift), zero, shortcut, shortcut_scale);
+            },
+            "source"_a, "weight"_a, "scale"_a, "shift"_a, "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "zero"_a,
+            "shortcut"_a = -1, "shortcut_scale"_a = 0.0f)
+        .def(
+            "scores",
+            [](Net& net, int from, BytesIn<4> weight, In<1> scale, In<1> shift) {
+                demand_channels(net, from, weight, 1);
+                want(scale.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0),
+                     "scale or shift is not [O]");
+                return net.scores(geometry(weight, {1, 1}, {0, 0}, {1, 1}, 1), from, list(weight), list(scale),
+                                  list(shift));
+            },
+            "source"_a, "weight"_a, "scale"_a, "shift"_a)
+        .def("picture", &Net::picture, "scale"_a, "shift"_a)
+        .def("max_pool", &Net::max_pool, "source"_a, "kernel"_a, "stride"_a, "padding"_a)
+        .def("mean", &Net::mean, "source"_a, "scale"_a, "shift"_a)
+        .def("unpack", &Net::unpack, "source"_a, "scale"_a, "shift"_a)
+        .def(
+            "linear",
+            [](Net& net, int from, In<2> weight, In<1> bias) {
+                want(bias.shape(0) == weight.shape(0), "bias is not [out]");
+                return net.linear(from, static_cast<std::int64_t>(weight.shape(0)), list(weight), list(bias));
+            },
+            "source"_a, "weight"_a, "bias"_a)
+        .def(
+            "run",
+            [](Net& net, In<4> x, nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu> y, int threads) {
+                want(net.takes(static_cast<std::int64_t>(x.shape(1)), static_cast<std::int64_t>(x.shape(2)),
+                               static_cast<std::int64_t>(x.shape(3))),
+                     "x is not of the size that the network is for");
+                want(y.shape(0) == x.shape(0) && static_cast<std::int64_t>(y.shape(1)) == net.outputs(),
+                     "y is not [N, classes]");
+                want(threads > 0, "threads are 1 or more");
+                nb::gil_scoped_release release;
+                net.run(static_cast<std::int64_t>(x.shape(0)), x.data(), y.data(), threads);
+            },
+            "x"_a, "y"_a.noconvert(), "threads"_a)
+        .def_prop_ro("outputs", &Net::outputs)
+        .def_prop_ro("instruction_set", &Net::instruction_set);
+}
+
 }  // namespace
 
 NB_MODULE(_native, module) {
@@ -169,6 +275,10 @@ NB_MODULE(_native, module) {
         "Products of matrices by integer addition, into out; with own, of right and the slopes of own and left.");
     module.def("mitchell_multiply", &mitchell_multiply, "a"_a, "b"_a, "own"_a.none(), "offset"_a, "out"_a.noconvert(),
                "threads"_a, "Products by integer addition, into out; with own, of a and the slopes of own and b.");
+    module.def("adder2d_int8", &adder2d_int8, "x"_a, "weight"_a, "scale"_a, "shift"_a, "shortcut"_a.none(),
+               "shortcut_scale"_a, "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "zero"_a, "y"_a.noconvert(),
+               "threads"_a, "The adder layer on bytes, scaled, shifted and rounded to bytes, into y.");
+    bind_int8_network(module);
     module.attr("compiler") =
 #if defined(__clang__)
         "clang " __clang_version__;

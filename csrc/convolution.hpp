@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 
 namespace featherweight {
 
@@ -19,5 +20,20 @@ struct Convolution {
     std::int64_t places() const { return kernel[0] * kernel[1]; }       // of the kernel
     std::int64_t depth() const { return group_channels() * places(); }  // terms of one output
 };
+
+// Throws std::invalid_argument where a geometry is none.
+inline void check(const Convolution& c) {
+    const auto want = [](bool holds, const char* what) {
+        if (!holds) throw std::invalid_argument(what);
+    };
+    want(c.groups > 0 && c.channels > 0 && c.channels % c.groups == 0 && c.filters % c.groups == 0 && c.images >= 0,
+         "groups do not divide the channels and the filters");
+    for (int side = 0; side < 2; ++side) {
+        want(c.kernel[side] > 0 && c.stride[side] > 0 && c.dilation[side] > 0 && c.padding[side] >= 0,
+             "kernel, stride and dilation are 1 or more, padding 0 or more");
+        want((side == 0 ? c.height : c.width) + 2 * c.padding[side] > c.dilation[side] * (c.kernel[side] - 1),
+             "the kernel is larger than x");
+    }
+}
 
 }  // namespace featherweight

@@ -27,6 +27,15 @@ struct Kernels {
                             bool transposed, float* out, int threads);
     void (*mitchell_multiply)(std::int64_t count, const float* a, const float* b, const float* own, std::int32_t offset,
                               float* out, int threads);
+    // The adder layer on bytes; the filters as this set packs them, of so many bytes.
+    std::int64_t (*adder2d_int8_packed_size)(const Convolution&);
+    void (*adder2d_int8_pack)(const Convolution&, const std::uint8_t* weight, std::uint8_t* packed);
+    void (*adder2d_int8)(const Convolution&, const std::uint8_t* x, std::uint8_t zero, const std::uint8_t* packed,
+                         const float* scale, const float* shift, const std::uint8_t* shortcut, float shortcut_scale,
+                         std::uint8_t* y, int threads);
+    // y = round(conv(x) + shift[o]) as bytes
+    void (*conv2d_to_bytes)(const Convolution&, const float* x, const float* weight, const float* shift,
+                            std::uint8_t* y, int threads);
 };
 
 // Those that this processor runs, the best first.

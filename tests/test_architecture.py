@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "blocks": {"ops"},
     "cost": set(),
     "data": set(),
-    "export": set(),
+    "export": {"_native"},
     "networks": {"blocks", "cost"},
     "compress": {"blocks", "cost"},
     "train": {"data", "networks"},
@@ -41,10 +41,10 @@ ARROWS["cli"] = {*ARROWS} - {"__init__", "__main__"}
 
 # Packages of others that the narrow rooms may import.
 OUTSIDE = {
-    "ops": {"torch", "numpy"},
+    "ops": {"torch", "numpy", "triton"},
     "cost": {"torch"},
     "data": {"torch", "numpy", "PIL", "sklearn"},
-    "export": {"torch", "numpy", "onnx", "onnxscript", "onnxruntime"},
+    "export": {"torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime"},
 }
 
 # Packages that an extra brings: imported when they are used, through `_extras.require`, never with a room.

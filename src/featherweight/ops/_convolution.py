@@ -35,7 +35,31 @@ def output_shape(
         ValueError: shapes, devices or settings do not fit each other.
         RuntimeError: the padded picture is smaller than the kernel, as PyTorch's convolution raises it.
     """
-    _check(x, weight, bias, groups)
+    _check(x, weight, bias)
+    return geometry(x, weight, stride, padding, dilation, groups)
+
+
+def geometry(
+    x: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> tuple[int, int, int, int]:
+    """Return the shape of the output, as `output_shape`, of tensors of any types.
+
+    Raises: ValueError, RuntimeError: as `output_shape`.
+    """
+    if x.ndim != 4 or weight.ndim != 4:
+        raise ValueError(
+            f"wanted x [N, C, H, W] and weight [O, C/groups, kh, kw]; got {list(x.shape)} and {list(weight.shape)}"
+        )
+    if groups < 1 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+        raise ValueError(
+            f"x has {x.shape[1]} channels; weight {list(weight.shape)} with groups={groups} is for "
+            f"{weight.shape[1] * groups}, and groups must divide its {weight.shape[0]} outputs"
+        )
     if min(*stride, *dilation) < 1 or min(padding) < 0:
         raise ValueError(
             f"stride and dilation must be 1 or more, padding 0 or more; got {list(stride)}, {list(dilation)}, "
@@ -52,22 +76,13 @@ def output_shape(
     return x.shape[0], weight.shape[0], height, width
 
 
-def _check(x: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> None:
+def _check(x: Tensor, weight: Tensor, bias: Tensor | None) -> None:
     tensors = (x, weight) if bias is None else (x, weight, bias)
     if len({tensor.dtype for tensor in tensors}) > 1 or not x.is_floating_point():
         raise TypeError(f"wanted tensors of one floating-point type; got {', '.join(str(t.dtype) for t in tensors)}")
     if len({tensor.device for tensor in tensors}) > 1:
         raise ValueError(f"wanted tensors on one device; got {', '.join(str(t.device) for t in tensors)}")
-    if x.ndim != 4 or weight.ndim != 4:
-        raise ValueError(
-            f"wanted x [N, C, H, W] and weight [O, C/groups, kh, kw]; got {list(x.shape)} and {list(weight.shape)}"
-        )
-    if groups < 1 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
-        raise ValueError(
-            f"x has {x.shape[1]} channels; weight {list(weight.shape)} with groups={groups} is for "
-            f"{weight.shape[1] * groups}, and groups must divide its {weight.shape[0]} outputs"
-        )
-    if bias is not None and bias.shape != weight.shape[:1]:
+    if bias is not None and weight.ndim and bias.shape != weight.shape[:1]:
         raise ValueError(f"wanted a bias [{weight.shape[0]}], one for each output channel; got {list(bias.shape)}")
 
 

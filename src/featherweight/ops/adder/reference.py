@@ -112,6 +112,32 @@ def weight_gradient(
     return result.flatten(0, 1)
 
 
+def adder2d_int8(
+    x: Tensor,
+    weight: Tensor,
+    scale: Tensor,
+    shift: Tensor,
+    zero: int,
+    shortcut: Tensor | None,
+    shortcut_scale: float,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """Sums of absolute differences of bytes, around which `zero` lies, scaled, shifted and rounded to bytes.
+
+    In float64 sums of bytes are exact; from there on all is float32.
+    """
+    rows, columns = padding
+    padded = F.pad(x.double(), (columns, columns, rows, rows), value=float(zero))
+    sums = -adder2d(padded, weight.double(), stride, (0, 0), dilation, groups)
+    y = sums.float() * scale[:, None, None] + shift[:, None, None]
+    if shortcut is not None:
+        y += shortcut.float() * shortcut_scale
+    return y.round().clamp(0, 255).to(torch.uint8)
+
+
 def _padded(x: Tensor, padding: Sequence[int]) -> Tensor:
     rows, columns = padding
     return F.pad(x, (columns, columns, rows, rows))

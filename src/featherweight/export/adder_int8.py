@@ -1,0 +1,175 @@
+"""AdderNets in bytes: a file of safetensors, and a runner on our own kernels that stays in bytes from layer to layer.
+
+An absolute difference has one unit, so a layer's weights take the scale of its input: byte b stands for low + unit * b
+in both. Weights outside of the input's range lose nothing, as |x - f| = |x - clip(f)| + |f - clip(f)| for an x inside.
+Batch norm, ReLU and the sum with a shortcut are part of the rounding to the next layer's bytes.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from featherweight._files import write_atomically
+
+from ._runner import ModelFileError, Runner
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["AdderRunner", "ModelFileError", "UnsupportedError", "export", "load"]
+
+FORMAT, VERSION = "featherweight adder int8", 1
+
+# What each step has: its numbers in the file's tensors, each with its type and dimensions, and its settings.
+TENSORS: dict[str, dict[str, tuple[str, int]]] = {
+    "convolution": {"weight": ("float32", 4), "shift": ("float32", 1)},
+    "adder": {"weight": ("uint8", 4), "scale": ("float32", 1), "shift": ("float32", 1)},
+    "scores": {"weight": ("uint8", 4), "scale": ("float32", 1), "shift": ("float32", 1)},
+    "picture": {},
+    "max_pool": {},
+    "mean": {},
+    "unpack": {},
+    "linear": {"weight": ("float32", 2), "bias": ("float32", 1)},
+}
+
+
+class UnsupportedError(ValueError):
+    """A network has an operator that the runner lacks; the message names it."""
+
+
+def export(
+    model: "nn.Module",
+    path: str | os.PathLike[str],
+    calibration: np.ndarray,
+    *,
+    metadata: Mapping[str, object] | None = None,
+) -> Path:
+    """Write a trained network of adder layers as bytes, for pictures of one size.
+
+    Kept in float are the first convolution and the classifier's convolution or linear layer. Everything
+    between must be adder layers with batch norm, ReLU or ReLU6, sums with shortcuts, max pooling.
+
+    Args:
+        model: [N, C, H, W] -> [N, classes]; its mode does not matter, it is taken as in evaluation mode.
+        path: of the file; its folder exists.
+        calibration: some hundred training pictures as the network takes them, float32 [N, C, H, W]: the range of each
+            layer's values is that on these.
+        metadata: what JSON can hold. `Runner.labels` and `Runner.preprocessing` read the entries of these names.
+    Returns: `path` as a Path.
+    Raises:
+        UnsupportedError: the network has something else; the message names it.
+        ValueError: the pictures are not finite float32 of four dimensions.
+
+    Example:
+        >>> import featherweight, tempfile
+        >>> model = featherweight.create("adder_resnet20", width=0.5, in_channels=1)
+        >>> path = Path(tempfile.mkdtemp()) / "model.safetensors"
+        >>> pictures = np.random.rand(4, 1, 16, 16).astype(np.float32)
+        >>> load(export(model, path, pictures))(pictures).shape
+        (4, 10)
+    """
+    from safetensors.numpy import save
+
+    from featherweight import __version__
+
+    from ._adder_graph import compiled
+
+    if calibration.dtype != np.float32 or calibration.ndim != 4 or not len(calibration):
+        raise ValueError(
+            f"wanted calibration pictures as float32 [N, C, H, W]; got {calibration.dtype} {list(calibration.shape)}"
+        )
+    if not np.isfinite(calibration).all():
+        raise ValueError("the calibration pictures have values that are not finite")
+    steps = compiled(model, calibration, UnsupportedError)
+    tensors: dict[str, np.ndarray] = {}
+    settings = []
+    for number, step in enumerate(steps, start=1):
+        names = TENSORS[step["step"]]
+        tensors |= {f"{number}.{name}": np.ascontiguousarray(step[name]) for name in names}
+        settings.append({name: value for name, value in step.items() if name not in names})
+    network = {"name": getattr(model, "name", None), "options": getattr(model, "options", {})}
+    entry = {"version": __version__, "network": network, **(metadata or {})}
+    header = {
+        "format": FORMAT, "format_version": str(VERSION), "featherweight": json.dumps(entry, allow_nan=False),
+        "input_shape": json.dumps(calibration.shape[1:]), "steps": json.dumps(settings, allow_nan=False),
+    }  # fmt: skip
+    return write_atomically(path, save(tensors, header))
+
+
+class AdderRunner(Runner):
+    """A loaded network of bytes: pictures in, logits out. Made by `load`."""
+
+    def __init__(self, network: Any, metadata: dict[str, Any], shape: tuple[int, int, int], source: str, threads: int):
+        self.metadata, self.input_shape, self._source = metadata, shape, source
+        self.num_classes = network.outputs
+        self._network, self._threads = network, threads
+
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        logits = np.empty((len(x), self.num_classes), np.float32)
+        self._network.run(np.ascontiguousarray(x), logits, self._threads)
+        return logits
+
+
+def load(path: str | os.PathLike[str], threads: int = 1) -> AdderRunner:
+    """Open a file that `export` wrote; needs no PyTorch.
+
+    Args:
+        threads: processor threads per picture.
+    Raises:
+        FileNotFoundError: there is no such file.
+        ModelFileError: not such a file, of another version of the format, or damaged: the message says what.
+        ValueError: threads is less than 1.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if threads < 1:
+        raise ValueError(f"threads must be 1 or more; got {threads}")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no model file {path}")
+    try:
+        with safe_open(path, "np") as file:
+            header = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} is not a file of safetensors: {error}") from error
+    if header.get("format") != FORMAT:
+        raise ModelFileError(f"{path} is not an AdderNet in bytes: its format is {header.get('format')!r}")
+    if header.get("format_version") != str(VERSION):
+        raise ModelFileError(
+            f"{path} has version {header.get('format_version')} of its format; this featherweight reads {VERSION}"
+        )
+    try:
+        shape, steps = json.loads(header["input_shape"]), json.loads(header["steps"])
+        network = _network(shape, steps, tensors)
+        metadata = json.loads(header["featherweight"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    return AdderRunner(network, metadata, tuple(shape), str(path), threads)
+
+
+def _network(shape: list[int], steps: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> Any:
+    """Build the compiled network; it holds all shapes against each other itself."""
+    import featherweight._native as native
+
+    network = native.Int8Network(*shape)
+    for number, step in enumerate(steps, start=1):
+        kind = step.pop("step")
+        for name, (dtype, dimensions) in TENSORS[kind].items():
+            tensor = tensors[f"{number}.{name}"]
+            if tensor.dtype != dtype or tensor.ndim != dimensions:
+                raise ValueError(
+                    f"wanted {number}.{name} as {dtype} of {dimensions} dimensions; got {tensor.dtype} of {tensor.ndim}"
+                )
+            if not np.isfinite(tensor).all():
+                raise ValueError(f"{number}.{name} has values that are not finite")
+            step[name] = tensor
+        for name, value in step.items():
+            if isinstance(value, float) and not np.isfinite(value):
+                raise ValueError(f"{number}.{name} is not finite")
+        if getattr(network, kind)(**step) != number:
+            raise ValueError(f"step {number} is out of order")
+    return network
