@@ -6,7 +6,9 @@ geometric mean counts, a layer as often as the network has it.
 Run: python benchmarks/multiplication_free.py [--threads 1 2] [--rounds 15] [PART ...]
 
 PARTS: forward (AdderNet's layers against convolutions), step (a training step of ResNet-20), published (against the
-authors' formulation), memory (of that training step), mitchell (convolution by integer addition). Default: all.
+authors' formulation), memory (of that training step), mitchell (convolution by integer addition), int8 (AdderNet's
+layers in bytes against oneDNN's int8 convolutions), network (ResNet-20 in bytes against ONNX Runtime's). Default: all.
+Both sides of int8 are kept to AVX2 by ONEDNN_MAX_CPU_ISA=AVX2 FEATHERWEIGHT_ISA=avx2.
 """
 
 import argparse
@@ -15,8 +17,10 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,15 +29,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from featherweight.blocks import AdderConv2d
+from featherweight.compress import fold_batch_norm, quantize
 from featherweight.cost import measure_latency
+from featherweight.export import adder_int8, export, load
 from featherweight.networks import create
-from featherweight.ops import adder2d, mitchell_conv2d
+from featherweight.ops import adder2d, adder2d_int8, mitchell_conv2d
 
 FORWARD_BAR = 0.42  # times the speed of conv2d
 STEP_BAR = 2.8  # times the time of the ordinary network's
 PUBLISHED_BAR = 80  # times faster
 MEMORY_BAR = 1.5  # times the memory
 MITCHELL_BAR = 0.35  # times the speed of conv2d
+INT8_BAR, AVX2_BAR = 0.9, 1.5  # times the speed of oneDNN's int8 convolution
+ONE_BAR, MANY_BAR = 1.2, 1.0  # times the speed of ONNX Runtime's int8 network, with one picture and with 64
 
 
 class Layer(NamedTuple):
@@ -207,12 +215,79 @@ def largest_size() -> int:
     return int(kibibytes[1]) * 1024
 
 
+@torch.no_grad()
+def int8(rounds: int) -> None:
+    """The adder layer in bytes against oneDNN's int8 convolution, over the layers of two networks."""
+    every = {}
+    for name, batch, side in (("adder_resnet20", 64, 32), ("adder_resnet50", 8, 224)):
+        counts = layers(name, batch, side)
+        ratios = {layer: compare_int8(layer, rounds) for layer in counts}
+        for layer, times in ratios.items():
+            n, c, h, w = layer.x
+            print(f"  {n} x {c:4} x {h:2} x {w:2} -> {layer.weight[0]:4}, kernel {layer.weight[2]}, stride "
+                  f"{layer.stride}, {counts[layer]:2} times: {times:.2f}")  # fmt: skip
+        every[name] = mean(ratios, counts)
+        print(f"  {name}, batch {batch}: {every[name]:.3f}")
+    both = math.sqrt(math.prod(every.values()))
+    print(f"  both: {both:.3f} times the speed of oneDNN (bar {INT8_BAR} with AVX-512 VNNI, {AVX2_BAR} with AVX2)")
+
+
+def compare_int8(layer: Layer, rounds: int) -> float:
+    """How many times oneDNN's speed; each side in the memory format it likes best, its weights prepared before."""
+    filters = layer.weight[0]
+    x, weight = (
+        torch.randint(0, 256, layer.x, dtype=torch.uint8),
+        torch.randint(0, 256, layer.weight, dtype=torch.uint8),
+    )
+    scale, shift = torch.full((filters,), -0.01), torch.full((filters,), 100.0)
+    both = {"stride": layer.stride, "padding": layer.padding}
+    sides = [layer.stride] * 2, [layer.padding] * 2
+    signed, scales, zeros = (
+        weight.view(torch.int8),
+        torch.full((filters,), 0.01),
+        torch.zeros(filters, dtype=torch.int64),
+    )
+    packed = torch.ops.onednn.qconv_prepack(signed, scales, 0.02, 0, *sides, [1, 1], 1, list(layer.x))
+    theirs = x.contiguous(memory_format=torch.channels_last)
+    convolution = torch.ops.onednn.qconv_pointwise
+    return ratio(
+        lambda: adder2d_int8(x, weight, scale, shift, **both),
+        lambda: convolution(
+            theirs, 0.02, 0, packed, scales, zeros, None, *sides, [1, 1], 1, 0.5, 0, torch.uint8, "relu", [], ""
+        ),
+        rounds,
+    )  # fmt: skip
+
+
+def network(rounds: int) -> None:
+    """ResNet-20 on pictures of 32 x 32: ours of adder layers in bytes, ONNX Runtime's of convolutions in int8."""
+    pictures = torch.rand(128, 3, 32, 32).numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        ours = Path(folder) / "ours.safetensors"
+        adder_int8.export(create("adder_resnet20").eval(), ours, pictures)
+        theirs = Path(folder) / "float.onnx"
+        export(fold_batch_norm(create("resnet20")), theirs, metadata={}, input_size=(3, 32, 32))
+        quantize(theirs, Path(folder) / "int8.onnx", pictures)
+        threads = torch.get_num_threads()
+        runners = adder_int8.load(ours, threads), load(Path(folder) / "int8.onnx", threads)
+    for batch, bar in ((1, ONE_BAR), (64, MANY_BAR)):
+        calls = {
+            name: partial(runner, pictures[:batch]) for name, runner in zip(("ours", "theirs"), runners, strict=True)
+        }
+        found = measure_latency(calls, rounds=rounds * 20)
+        mine, other = (found[name].median_seconds for name in ("ours", "theirs"))
+        print(f"  batch {batch}: {mine * 1e3:.3f} ms against {other * 1e3:.3f} ms: {other / mine:.2f} times the speed "
+              f"(bar {bar})")  # fmt: skip
+
+
 PARTS = {
     "forward": lambda rounds: forward(adder2d, FORWARD_BAR, rounds),
     "step": step,
     "published": published,
     "memory": lambda rounds: memory(),
     "mitchell": lambda rounds: forward(mitchell_conv2d, MITCHELL_BAR, rounds),
+    "int8": int8,
+    "network": network,
 }
 
 
