@@ -63,6 +63,15 @@ struct Planes {
           plane((c.height + 2 * c.padding[0]) * row),
           copy(c.images * c.channels * plane + kSlack) {
         const Index lines = c.height + 2 * c.padding[0], stride = c.stride[1], left = c.padding[1];
+        struct Columns {
+            Index from, to, count;  // first in the picture, first in the row, how many
+        };
+        Scratch<Columns> some(stride);
+        for (Index remainder = 0; remainder < stride; ++remainder) {
+            const Index first = (remainder + stride - left % stride) % stride;
+            const Index count = first < c.width ? (c.width - first + stride - 1) / stride : 0;
+            some[remainder] = {first, remainder * phase + (first + left) / stride, count};
+        }
 #pragma omp parallel for num_threads(threads) schedule(static)
         for (Index p = 0; p < c.images * c.channels; ++p) {
             Byte* out = copy + p * plane;
@@ -73,11 +82,16 @@ struct Planes {
                 const Byte* from = x + (p * c.height + line) * c.width;
                 if (stride == 1) {
                     std::memcpy(out + left, from, static_cast<std::size_t>(c.width));
-                } else {
-                    for (Index at = 0, to = left % stride * phase + left / stride; at < c.width; ++at) {
-                        out[to] = from[at];
-                        to += phase;
-                        if (to >= row) to += 1 - row;
+                    continue;
+                }
+                for (Index remainder = 0; remainder < stride; ++remainder) {
+                    Byte* to = out + some[remainder].to;
+                    const Byte* first = from + some[remainder].from;
+                    const Index count = some[remainder].count;
+                    if (stride == 2) {  // which a compiler makes vectors of
+                        for (Index at = 0; at < count; ++at) to[at] = first[2 * at];
+                    } else {
+                        for (Index at = 0; at < count; ++at) to[at] = first[stride * at];
                     }
                 }
             }
@@ -89,18 +103,24 @@ struct Planes {
 inline void to_bytes(const std::int32_t* sums, const std::int32_t* extra, Index count, float scale, float shift,
                      const Byte* shortcut, float shortcut_scale, Byte* y) {
 #if defined(__AVX512BW__)
+    const bool whole = count == 16;
     const __mmask16 some = static_cast<__mmask16>((1u << count) - 1u);
-    const __m512i sum = _mm512_sub_epi32(_mm512_loadu_si512(sums), _mm512_loadu_si512(extra));
+    __m512i sum = _mm512_loadu_si512(sums);
+    if (extra != nullptr) sum = _mm512_sub_epi32(sum, _mm512_loadu_si512(extra));
     __m512 value = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale)), _mm512_set1_ps(shift));
     if (shortcut != nullptr) {
-        const __m512i bytes = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(some, shortcut));
-        value = _mm512_add_ps(value, _mm512_mul_ps(_mm512_cvtepi32_ps(bytes), _mm512_set1_ps(shortcut_scale)));
+        const __m128i own =
+            whole ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(shortcut)) : _mm_maskz_loadu_epi8(some, shortcut);
+        const __m512 bytes = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(own));
+        value = _mm512_add_ps(value, _mm512_mul_ps(bytes, _mm512_set1_ps(shortcut_scale)));
     }
     value = _mm512_max_ps(_mm512_setzero_ps(), _mm512_min_ps(value, _mm512_set1_ps(255.0f)));
-    _mm_mask_storeu_epi8(y, some, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value)));
+    const __m128i rounded = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value));
+    if (whole) _mm_storeu_si128(reinterpret_cast<__m128i*>(y), rounded);
+    else _mm_mask_storeu_epi8(y, some, rounded);
 #else
     for (Index i = 0; i < count; ++i) {
-        float value = static_cast<float>(sums[i] - extra[i]) * scale + shift;
+        float value = static_cast<float>(sums[i] - (extra == nullptr ? 0 : extra[i])) * scale + shift;
         if (shortcut != nullptr) value += static_cast<float>(shortcut[i]) * shortcut_scale;
         value = value < 255.0f ? value : 255.0f;
         value = value > 0.0f ? value : 0.0f;
@@ -181,8 +201,9 @@ inline void sweep(const Convolution& c, const Plan& plan, const Planes& planes, 
                             count += own[++next].count;
                         if (count == 0) break;
                         const Index to = own[p].to + filter * pixels;
-                        to_bytes(sums + r * kWidth + p * kPiece, extra + p * kPiece, count, scale[filter],
-                                 shift[filter], shortcut == nullptr ? nullptr : shortcut + to, shortcut_scale, y + to);
+                        to_bytes(sums + r * kWidth + p * kPiece, plan.windows ? extra + p * kPiece : nullptr, count,
+                                 scale[filter], shift[filter], shortcut == nullptr ? nullptr : shortcut + to,
+                                 shortcut_scale, y + to);
                         p = next;
                     }
                 }

@@ -128,13 +128,22 @@ struct Windows {
     static void pack(const Byte* from, const Index* offsets, Index steps, Index stride, Byte* panel,
                      std::int32_t* extra, Index kernel, Index quads) {
         __m256i sum = _mm256_setzero_si256();
-        for (Index k = 0; k < steps; ++k, panel += stride) {
-            const Byte* at = from + offsets[k];
+        const auto copy = [&](const Byte* at) {
             _mm_store_si128(reinterpret_cast<__m128i*>(panel), _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
-            if (k % quads + 1 < quads) continue;
-            for (Index behind = kernel - 4 * (quads - 1); behind < 4; ++behind) {
-                const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at + behind));
-                sum = _mm256_add_epi32(sum, _mm256_cvtepu8_epi32(bytes));
+            panel += stride;
+        };
+        const auto take = [&](const Byte* at) {
+            sum = _mm256_add_epi32(sum, _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))));
+        };
+        if (kernel == 3) {  // the usual one, without the loops inside
+            for (Index k = 0; k < steps; ++k) {
+                copy(from + offsets[k]);
+                take(from + offsets[k] + 3);
+            }
+        } else {
+            for (Index k = 0; k < steps; k += quads) {
+                for (Index quad = 0; quad < quads; ++quad) copy(from + offsets[k + quad]);
+                for (Index behind = kernel; behind < 4 * quads; ++behind) take(from + offsets[k] + behind);
             }
         }
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(extra), sum);
