@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 CPP := $(wildcard csrc/*.* csrc/isa/*.*)
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(CPP)
 
-.PHONY: help demo test check docs counts bench clean
+.PHONY: help demo test check sanitize docs counts bench clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -28,6 +28,11 @@ check: | $(VENV)/installed-dev
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS)
+
+sanitize: $(VENV)/installed-dev  ## Run every kernel under the address and undefined-behaviour sanitizers
+	@$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DFEATHERWEIGHT_SANITIZE=ON > /dev/null
+	@$(BIN)/cmake --build build/sanitize
+	build/sanitize/sanitize
 
 docs: $(VENV)/installed-dev  ## Write the generated pages of docs/ anew, and build the site: site/index.html
 	$(BIN)/python docs/generate.py

@@ -161,7 +161,7 @@ inline void sweep(const Convolution& c, const Plan& plan, const Planes& planes, 
     const Index part = (tiles + parts - 1) / parts * kRows;
     const Index panel_bytes = plan.steps * kPieces * Way::kPieceBytes;
     Scratch<Byte> all_panels(threads * panel_bytes);
-    Scratch<std::int32_t> all_sums(threads * (kRows + 1) * kWidth);
+    Scratch<std::int32_t> all_sums(threads * (kRows + 1) * kWidth + kPiece);  // the last piece is read as two
 #pragma omp parallel num_threads(threads)
     {
         const int thread = thread_number();
