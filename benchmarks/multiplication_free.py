@@ -81,24 +81,24 @@ def mean(ratios: dict[Layer, float], counts: Counter[Layer]) -> float:
 
 
 @torch.no_grad()
-def forward(operator: Callable[..., Tensor], bar: float, rounds: int) -> None:
-    """An operator against conv2d, over the layers of two networks."""
+def forward(compare: Callable[[Layer, int], float], against: str, rounds: int) -> None:
+    """One kind of layer against another, over the layers of two networks."""
     every = {}
     for name, batch, side in (("adder_resnet20", 64, 32), ("adder_resnet50", 8, 224)):
         counts = layers(name, batch, side)
         ratios = {}
         for layer in counts:
-            ratios[layer] = compare(operator, layer, rounds)
+            ratios[layer] = compare(layer, rounds)
             n, c, h, w = layer.x
             print(f"  {n} x {c:4} x {h:2} x {w:2} -> {layer.weight[0]:4}, kernel {layer.weight[2]}, stride "
                   f"{layer.stride}, {counts[layer]:2} times: {ratios[layer]:.2f}")  # fmt: skip
         every[name] = mean(ratios, counts)
         print(f"  {name}, batch {batch}: {every[name]:.3f}")
     both = math.sqrt(math.prod(every.values()))
-    print(f"  both: {both:.3f} times the speed of conv2d (bar {bar})")
+    print(f"  both: {both:.3f} times the speed of {against}")
 
 
-def compare(operator: Callable[..., Tensor], layer: Layer, rounds: int) -> float:
+def compare_float(operator: Callable[..., Tensor], layer: Layer, rounds: int) -> float:
     """How many times the speed of conv2d an operator has on one layer."""
     x, weight = torch.randn(layer.x).relu_(), torch.randn(layer.weight)
     settings = {"stride": layer.stride, "padding": layer.padding}
@@ -215,23 +215,6 @@ def largest_size() -> int:
     return int(kibibytes[1]) * 1024
 
 
-@torch.no_grad()
-def int8(rounds: int) -> None:
-    """The adder layer in bytes against oneDNN's int8 convolution, over the layers of two networks."""
-    every = {}
-    for name, batch, side in (("adder_resnet20", 64, 32), ("adder_resnet50", 8, 224)):
-        counts = layers(name, batch, side)
-        ratios = {layer: compare_int8(layer, rounds) for layer in counts}
-        for layer, times in ratios.items():
-            n, c, h, w = layer.x
-            print(f"  {n} x {c:4} x {h:2} x {w:2} -> {layer.weight[0]:4}, kernel {layer.weight[2]}, stride "
-                  f"{layer.stride}, {counts[layer]:2} times: {times:.2f}")  # fmt: skip
-        every[name] = mean(ratios, counts)
-        print(f"  {name}, batch {batch}: {every[name]:.3f}")
-    both = math.sqrt(math.prod(every.values()))
-    print(f"  both: {both:.3f} times the speed of oneDNN (bar {INT8_BAR} with AVX-512 VNNI, {AVX2_BAR} with AVX2)")
-
-
 def compare_int8(layer: Layer, rounds: int) -> float:
     """How many times oneDNN's speed; each side in the memory format it likes best, its weights prepared before."""
     filters = layer.weight[0]
@@ -281,12 +264,12 @@ def network(rounds: int) -> None:
 
 
 PARTS = {
-    "forward": lambda rounds: forward(adder2d, FORWARD_BAR, rounds),
+    "forward": partial(forward, partial(compare_float, adder2d), f"conv2d (bar {FORWARD_BAR})"),
     "step": step,
     "published": published,
     "memory": lambda rounds: memory(),
-    "mitchell": lambda rounds: forward(mitchell_conv2d, MITCHELL_BAR, rounds),
-    "int8": int8,
+    "mitchell": partial(forward, partial(compare_float, mitchell_conv2d), f"conv2d (bar {MITCHELL_BAR})"),
+    "int8": partial(forward, compare_int8, f"oneDNN (bar {INT8_BAR} with AVX-512 VNNI, {AVX2_BAR} with AVX2)"),
     "network": network,
 }
 

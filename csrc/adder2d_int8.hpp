@@ -133,11 +133,6 @@ struct Piece {
     Index from, to, count;  // in the planes of the group's first channel; in y, first channel; outputs
 };
 
-// x [N, C, H, W] bytes, filters by pack_filters -> y = round(sum |x - f| * scale[o] + shift[o]), [N, O, H', W'] bytes
-// from 0 to 255; with a shortcut, bytes as large as y, plus those times its scale. Padding is `zero`.
-inline void forward(const Convolution& c, const Byte* x, Byte zero, const Byte* filters, const float* scale,
-                    const float* shift, const Byte* shortcut, float shortcut_scale, Byte* y, int threads);
-
 template <class Way>
 inline void sweep(const Convolution& c, const Plan& plan, const Planes& planes, const Byte* filters, const float* scale,
                   const float* shift, const Byte* shortcut, float shortcut_scale, Byte* y, int threads) {
@@ -212,6 +207,8 @@ inline void sweep(const Convolution& c, const Plan& plan, const Planes& planes, 
     }
 }
 
+// x [N, C, H, W] bytes, filters by pack_filters -> y = round(sum |x - f| * scale[o] + shift[o]), [N, O, H', W'] bytes
+// from 0 to 255; with a shortcut, bytes as large as y, plus those times its scale. Padding is `zero`.
 inline void forward(const Convolution& c, const Byte* x, Byte zero, const Byte* filters, const float* scale,
                     const float* shift, const Byte* shortcut, float shortcut_scale, Byte* y, int threads) {
     const Plan plan(c);

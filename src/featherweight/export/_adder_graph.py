@@ -12,6 +12,7 @@ from ._ranges import Ranges, graph_of
 
 LEVELS = 255
 
+MOVING = {"slice", "cat"}  # with means: what a pooling to a grid is made of, which changes nothing where they fit
 PASSING = {"dropout", "flatten", "view", "reshape", "clone", "contiguous", "alias", "detach"}
 Step = dict[str, Any]
 
@@ -71,15 +72,17 @@ class _Compiler:
             self.there[node] = self.there[node.args[0]]  # type: ignore[index]
         elif reader := getattr(self, f"_{name}", None):
             reader(node)
-        else:
+        elif name in MOVING:
             self._same(node)
 
     def _same(self, node: Node) -> None:
         """A node that gives what another gives already, such as the mean over single pixels, is that other."""
-        sample = self.ranges.sample.get(node)
+        sample = self.ranges.sample[node]
+        if sample.min() == sample.max():
+            return  # as others may be by chance
         for other in self.there:
-            known = self.ranges.sample.get(other)
-            if sample is not None and known is not None and known.shape == sample.shape and torch.equal(known, sample):
+            known = self.ranges.sample[other]
+            if known.shape == sample.shape and torch.equal(known, sample):
                 self.there[node] = self.there[other]
                 return
 
@@ -178,7 +181,7 @@ class _Compiler:
             return
         came = self._bytes(source)
         step = {"kernel": kernel.pop(), "stride": stride.pop(), "padding": padding.pop()}
-        self.there[node] = self._write("max_pool", replace(came), source=came.number, **step)
+        self.there[node] = self._write("max_pool", came, source=came.number, **step)
 
     def _adaptive_avg_pool2d(self, node: Node) -> None:
         if {*node.args[1]} == {1}:  # type: ignore[misc]
@@ -228,7 +231,7 @@ class _Compiler:
     def _write_layer(self, layer: Layer) -> Value:
         least = 0.0 if layer.relu else self.ranges.least[layer.node]
         low, unit = self._scale(least, self.ranges.most[layer.node])
-        shift = layer.factor * 0 + layer.addend - low
+        shift = layer.addend - low
         if layer.kind == "convolution":
             weight = layer.weight * (layer.factor / unit).reshape(-1, 1, 1, 1)
             settings = {"weight": _single(weight), "shift": _single(shift / unit)}

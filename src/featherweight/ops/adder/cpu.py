@@ -20,7 +20,7 @@ def _adder2d(
     dilation: Sequence[int], groups: int, gradient: str,
 ) -> Tensor:  # fmt: skip
     shape = output_shape(x, weight, bias, stride, padding, dilation, groups)
-    if _left_to_reference(x, weight):
+    if left_to_reference(x, weight):
         return op.by_reference(x, weight, bias, stride, padding, dilation, groups)
     y = torch.empty(shape)
     tensors = array(x), array(weight), None if bias is None else array(bias)
@@ -32,7 +32,7 @@ def _input_gradient(
     grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
     groups: int, gradient: str,
 ) -> Tensor:  # fmt: skip
-    if _left_to_reference(x, weight):
+    if left_to_reference(x, weight):
         return reference.input_gradient(grad, x, weight, stride, padding, dilation, groups, gradient)
     result, sign = torch.empty(x.shape), gradient == "sign"
     arguments = array(grad), array(x), array(weight), stride, padding, dilation, groups, sign
@@ -55,7 +55,8 @@ def weight_gradient(
     return result
 
 
-def _left_to_reference(x: Tensor, weight: Tensor) -> bool:
+def left_to_reference(x: Tensor, weight: Tensor) -> bool:
+    """Whether no kernel is for these: float64, and what is empty."""
     return x.dtype == torch.float64 or x.numel() == 0 or weight.numel() == 0
 
 

@@ -20,6 +20,7 @@ from featherweight.ops._convolution import output_shape
 from featherweight.ops._triton import tile
 
 from . import op, reference
+from .cpu import left_to_reference
 
 
 def adder2d(
@@ -28,7 +29,7 @@ def adder2d(
 ) -> Tensor:  # fmt: skip
     """Compute the output [N, O, H', W']: see `op.adder2d`."""
     shape = output_shape(x, weight, bias, stride, padding, dilation, groups)
-    if _left_to_reference(x, weight):
+    if left_to_reference(x, weight):
         return op.by_reference(x, weight, bias, stride, padding, dilation, groups)
     padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0])).contiguous()
     filters = _by_place(weight, groups).mT.contiguous()
@@ -50,7 +51,7 @@ def input_gradient(
     groups: int, gradient: str,
 ) -> Tensor:  # fmt: skip
     """Work out dL/dX [N, C, H, W] from dL/dY."""
-    if _left_to_reference(x, weight):
+    if left_to_reference(x, weight):
         return reference.input_gradient(grad, x, weight, stride, padding, dilation, groups, gradient)
     result = torch.empty_like(x, memory_format=torch.contiguous_format)
     outputs, (channels, *kernel) = len(weight) // groups, weight.shape[1:]
@@ -71,10 +72,6 @@ def _by_place(weight: Tensor, groups: int) -> Tensor:
     """[O, C/groups, kh, kw] -> [groups, kh, kw, O/groups, C/groups]."""
     by_place: Tensor = weight.unflatten(0, (groups, -1)).permute(0, 3, 4, 1, 2)
     return by_place
-
-
-def _left_to_reference(x: Tensor, weight: Tensor) -> bool:
-    return x.dtype == torch.float64 or x.numel() == 0 or weight.numel() == 0
 
 
 @triton.jit
