@@ -105,10 +105,10 @@ def compare_float(operator: Callable[..., Tensor], layer: Layer, rounds: int) ->
     return ratio(lambda: operator(x, weight, **settings), lambda: F.conv2d(x, weight, **settings), rounds)
 
 
-def training(name: str, batch: int) -> Callable[[], object]:
+def training(name: str, batch: int, device: str = "cpu") -> Callable[[], object]:
     """One step of SGD on pictures of 32 x 32."""
-    model = create(name).train()
-    x, labels = torch.randn(batch, 3, 32, 32), torch.randint(0, 10, (batch,))
+    model = create(name).train().to(device)
+    x, labels = torch.randn(batch, 3, 32, 32, device=device), torch.randint(0, 10, (batch,), device=device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=5e-4)
 
     def step() -> None:

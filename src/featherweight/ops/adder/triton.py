@@ -1,8 +1,9 @@
 """The adder layer's kernels in Triton, for GPUs: output and input gradient.
 
-A program holds a tile of sums in registers, channels by pixels, in float32. It loads one term at a time, as a column
-and a row that all of the tile meets; no order of additions depends on chance. Before the forward pass zeros are laid
-around the pictures, so that a term's pixels lie equally far from the next one's.
+A program holds a tile of sums in registers, channels by pixels, in float32: 64 sums a thread in the forward pass, so
+that four of five instructions are the two additions of a term (read off the machine code for an H200; never run on
+one). A term's numbers, a column and a row that all of the tile meets, come through shared memory some terms ahead.
+No order of additions depends on chance.
 """
 
 # ruff: noqa: N803
@@ -11,16 +12,18 @@ around the pictures, so that a term's pixels lie equally far from the next one's
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 import triton
 import triton.language as tl
 from torch import Tensor
 
 from featherweight.ops._convolution import output_shape
-from featherweight.ops._triton import tile
+from featherweight.ops._triton import Tile, step
 
 from . import op, reference
 from .cpu import left_to_reference
+
+DISTANCES = Tile(rows=64, results=4096, each=64)
+INPUT_GRADIENTS = Tile(rows=16, results=1024, each=16)
 
 
 def adder2d(
@@ -31,16 +34,14 @@ def adder2d(
     shape = output_shape(x, weight, bias, stride, padding, dilation, groups)
     if left_to_reference(x, weight):
         return op.by_reference(x, weight, bias, stride, padding, dilation, groups)
-    padded = F.pad(x, (padding[1], padding[1], padding[0], padding[0])).contiguous()
     filters = _by_place(weight, groups).mT.contiguous()
     y = x.new_empty(shape)
-    outputs, pixels, line = shape[1] // groups, shape[2] * shape[3], padded.shape[3]
-    rows, columns = tile(outputs, pixels, most=64)
-    grid = shape[0] * groups * triton.cdiv(pixels, columns), triton.cdiv(outputs, rows)
+    outputs, columns = shape[1] // groups, shape[0] * shape[2] * shape[3]
+    rows, width, warps = DISTANCES.fit(outputs, columns)
     with torch.cuda.device_of(x):
-        _distances[grid](
-            padded, filters, bias, y, groups, outputs, *weight.shape[1:], pixels, shape[3], padded.shape[2] * line,
-            stride[0] * line, stride[1], dilation[0] * line, dilation[1], ROWS=rows, COLUMNS=columns,
+        _distances[triton.cdiv(columns, width) * groups, triton.cdiv(outputs, rows)](
+            x.contiguous(), filters, bias, y, groups, outputs, *weight.shape[1:], *x.shape[2:], *shape[2:], columns,
+            *stride, *padding, *dilation, STEP=step(weight.shape[1]), ROWS=rows, COLUMNS=width, num_warps=warps,
             enable_fp_fusion=True,
         )  # fmt: skip
     return y
@@ -56,14 +57,15 @@ def input_gradient(
     result = torch.empty_like(x, memory_format=torch.contiguous_format)
     outputs, (channels, *kernel) = len(weight) // groups, weight.shape[1:]
     height, width = (triton.cdiv(side, step) for side, step in zip(x.shape[2:], stride, strict=True))
-    rows, columns = tile(channels, height * width)
+    rows, columns, warps = INPUT_GRADIENTS.fit(channels, height * width)
     tiles = triton.cdiv(height * width, columns)
     grid = len(x) * groups * stride[0] * stride[1] * tiles, triton.cdiv(channels, rows)
     with torch.cuda.device_of(x):
         _input_gradients[grid](
             grad.contiguous(), x.contiguous(), _by_place(weight, groups).contiguous(), result, groups, outputs,
             channels, *kernel, *x.shape[2:], *grad.shape[2:], *stride, *padding, *dilation,
-            SIGN=gradient == "sign", ROWS=rows, COLUMNS=columns, enable_fp_fusion=True,
+            SIGN=gradient == "sign", STEP=step(outputs), ROWS=rows, COLUMNS=columns, num_warps=warps,
+            enable_fp_fusion=True,
         )  # fmt: skip
     return result
 
@@ -76,38 +78,43 @@ def _by_place(weight: Tensor, groups: int) -> Tensor:
 
 @triton.jit
 def _distances(
-    x, filters, bias, y, groups, outputs, channels, kernel_height, kernel_width, pixels, width, plane,
-    stride_down, stride_right, dilation_down, dilation_right, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    x, filters, bias, y, groups, outputs, channels, kernel_height, kernel_width, height, width, y_height, y_width,
+    columns, stride_down, stride_right, above, left, dilation_down, dilation_right, STEP: tl.constexpr,
+    ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
-    tiles = tl.cdiv(pixels, COLUMNS)
-    picture = (tl.program_id(0) // tiles).to(tl.int64)  # one group's channels of it
-    group = picture % groups
+    # A column is a pixel of the output, of whichever picture; what it meets outside its picture is zero.
+    tiles = tl.cdiv(columns, COLUMNS)
+    group = tl.program_id(0) // tiles
     row = tl.program_id(1) * ROWS + tl.arange(0, ROWS)
-    column = tl.program_id(0) % tiles * COLUMNS + tl.arange(0, COLUMNS)
-    pixel = x + picture * channels * plane + column // width * stride_down + column % width * stride_right
-    place = filters + group * kernel_height * kernel_width * channels * outputs + row
+    column = (tl.program_id(0) % tiles).to(tl.int64) * COLUMNS + tl.arange(0, COLUMNS)
+    pixels, plane = y_height * y_width, height * width
+    picture, pixel = column // pixels * groups + group, (column % pixels).to(tl.int32)
+    down, right = pixel // y_width * stride_down - above, pixel % y_width * stride_right - left
+    corner = x + picture * channels * plane
     sums = tl.zeros((ROWS, COLUMNS), tl.float32)
     for i in range(kernel_height):
         for j in range(kernel_width):
-            here = pixel + i * dilation_down + j * dilation_right
-            for _ in range(channels):
-                value = tl.load(here, mask=column < pixels, other=0.0).to(tl.float32)
-                term = tl.load(place, mask=row < outputs, other=0.0).to(tl.float32)
-                sums += tl.abs(value[None, :] - term[:, None])
-                here += plane
-                place += outputs
+            to_down, to_right = down + i * dilation_down, right + j * dilation_right
+            inside = (column < columns) & (to_down >= 0) & (to_down < height) & (to_right >= 0) & (to_right < width)
+            here = corner + to_down * width + to_right
+            place = filters + ((group * kernel_height + i) * kernel_width + j) * channels * outputs
+            for first in tl.range(0, channels, STEP, num_stages=3):
+                for channel in tl.static_range(STEP):
+                    value = tl.load(here + (first + channel) * plane, mask=inside, other=0.0)
+                    term = tl.load(place + (first + channel) * outputs + row, mask=row < outputs, other=0.0)
+                    sums += tl.abs(value.to(tl.float32)[None, :] - term.to(tl.float32)[:, None])
     sums = -sums
     if bias is not None:
         sums += tl.load(bias + group * outputs + row, mask=row < outputs, other=0.0).to(tl.float32)[:, None]
-    at = y + picture * outputs * pixels + row[:, None].to(tl.int64) * pixels + column[None, :]
-    tl.store(at, sums, mask=(row < outputs)[:, None] & (column < pixels)[None, :])
+    at = y + (picture * outputs * pixels + pixel)[None, :] + row[:, None].to(tl.int64) * pixels
+    tl.store(at, sums, mask=(row < outputs)[:, None] & (column < columns)[None, :])
 
 
 @triton.jit
 def _input_gradients(
     grad, x, filters, result, groups, outputs, channels, kernel_height, kernel_width, height, width,
     grad_height, grad_width, stride_down, stride_right, above, left, dilation_down, dilation_right,
-    SIGN: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
+    SIGN: tl.constexpr, STEP: tl.constexpr, ROWS: tl.constexpr, COLUMNS: tl.constexpr,
 ):  # fmt: skip
     # A program's pixels lie a stride apart: a place of the kernel meets all of them or none.
     across = tl.cdiv(width, stride_right)
@@ -134,15 +141,15 @@ def _input_gradients(
                 there = pixel + to_down * grad_width + to_right
                 place = places + (i * kernel_width + j) * outputs * channels
                 sums = tl.zeros((ROWS, COLUMNS), tl.float32)
-                for _ in range(outputs):
-                    factor = tl.load(there, mask=met, other=0.0).to(tl.float32)
-                    difference = tl.load(place, mask=row < channels, other=0.0).to(tl.float32)[:, None] - own
-                    if SIGN:
-                        slope = (difference > 0).to(tl.float32) - (difference < 0).to(tl.float32)
-                    else:
-                        slope = tl.clamp(difference, -1.0, 1.0, propagate_nan=tl.PropagateNan.ALL)
-                    sums += slope * factor[None, :]
-                    there += pixels
-                    place += channels
+                for first in tl.range(0, outputs, STEP, num_stages=2):
+                    for output in tl.static_range(STEP):
+                        factor = tl.load(there + (first + output) * pixels, mask=met, other=0.0).to(tl.float32)
+                        term = tl.load(place + (first + output) * channels, mask=row < channels, other=0.0)
+                        difference = term.to(tl.float32)[:, None] - own
+                        if SIGN:
+                            slope = (difference > 0).to(tl.float32) - (difference < 0).to(tl.float32)
+                        else:
+                            slope = tl.clamp(difference, -1.0, 1.0, propagate_nan=tl.PropagateNan.ALL)
+                        sums += slope * factor[None, :]
                 total += tl.where(met[None, :], sums, 0.0)
     tl.store(result + at, total, mask=inside)

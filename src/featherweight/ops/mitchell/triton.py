@@ -16,12 +16,14 @@ import triton
 from torch import Tensor
 
 from featherweight.ops._convolution import output_shape
-from featherweight.ops._triton import tile
+from featherweight.ops._triton import Tile
 
 from . import _programs, reference
 from . import matmul as matrices
 from ._check import check_types
 
+PRODUCTS = Tile(rows=32, results=2048, each=64)
+SLOPES = Tile(rows=32, results=1024, each=32)
 PIECE = 2**26  # sums of pictures' weight gradients at a time
 
 
@@ -104,7 +106,7 @@ def conv2d_input_gradient(
     filters = weight.unflatten(0, (groups, -1)).permute(0, 3, 4, 1, 2).contiguous()
     outputs, (channels, *kernel) = len(weight) // groups, weight.shape[1:]
     height, width = (triton.cdiv(side, step) for side, step in zip(x.shape[2:], stride, strict=True))
-    rows, columns = tile(channels, height * width)
+    rows, columns, warps = SLOPES.fit(channels, height * width)
     tiles = triton.cdiv(height * width, columns)
     grid = len(x) * groups * stride[0] * stride[1] * tiles, triton.cdiv(channels, rows)
     with torch.cuda.device_of(x):
@@ -113,7 +115,7 @@ def conv2d_input_gradient(
             _programs.input_gradients[grid](
                 grad, x, filters, result, ranges, reference.offset(compensation), groups, outputs, channels, *kernel,
                 *x.shape[2:], *grad.shape[2:], *stride, *padding, *dilation, EXACT=exact, USUAL=usual, ROWS=rows,
-                COLUMNS=columns, enable_fp_fusion=False,
+                COLUMNS=columns, num_warps=warps, enable_fp_fusion=False,
             )  # fmt: skip
     return result
 
@@ -165,12 +167,13 @@ def _sums(
     with torch.cuda.device_of(a):
         ranges = _ranges(a, b, own)
         for usual in (True, False):
-            height, block = tile(rows, width, most=64 if usual and own is None else 32)
+            height, block, warps = (PRODUCTS if usual and own is None else SLOPES).fit(rows, width)
             grid = batch * triton.cdiv(width, block), triton.cdiv(rows, height)
             _programs.sums[grid](
                 a, b, own, result, ranges, reference.offset(compensation), rows, width, len(a),
                 1 if own is None else len(own), b.numel() // batch, *columns.counts[1:], *columns.steps, *terms.counts,
-                *terms.steps, EXACT=own is not None, USUAL=usual, ROWS=height, COLUMNS=block, enable_fp_fusion=False,
+                *terms.steps, EXACT=own is not None, USUAL=usual, ROWS=height, COLUMNS=block, num_warps=warps,
+                enable_fp_fusion=False,
             )  # fmt: skip
 
 
