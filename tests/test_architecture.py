@@ -32,6 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "train": {"data", "networks"},
     "report": {"blocks", "cost", "networks"},
     "search": {"train", "cost", "networks"},
+    "bench": {"_machine", "compress", "cost", "export", "networks"},
     "_machine": {"_native"},
     "_fit": {"_machine", "report", "search", "export", "compress", "train", "cost", "data", "networks"},
     "__init__": {"_fit", "networks"},
@@ -44,11 +45,11 @@ OUTSIDE = {
     "ops": {"torch", "numpy", "triton"},
     "cost": {"torch"},
     "data": {"torch", "numpy", "PIL", "sklearn"},
-    "export": {"torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime"},
+    "export": {"torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime", "openvino"},
 }
 
 # Packages that an extra brings: imported when they are used, through `_extras.require`, never with a room.
-OPTIONAL = {"jinja2", "lightning", "onnx", "onnxruntime", "onnxscript", "sklearn", "timm"}
+OPTIONAL = {"jinja2", "lightning", "onnx", "onnxruntime", "onnxscript", "openvino", "sklearn", "timm"}
 
 # Files that are longer than 300 lines, each with the one idea that would be cut in two.
 LONG = {

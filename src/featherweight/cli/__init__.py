@@ -8,7 +8,7 @@ import typer
 
 from featherweight._threads import wait_politely
 
-from . import blocks, cost, export, fit, history, info, list_networks, papers, predict, replace, train
+from . import bench, blocks, cost, export, fit, history, info, list_networks, papers, predict, replace, train
 from ._errors import UsageError, expected
 
 __all__ = ["app", "main"]
@@ -23,6 +23,7 @@ Examples:
   featherweight predict featherweight-fit/model-int8.onnx picture.jpg
   featherweight list 'mobilenet*' --max-params 3M
   featherweight cost mobilenet_v2 -o width=0.5
+  featherweight bench mobilenet_v2
   featherweight papers mobilenet_v2
 
 \b
@@ -54,6 +55,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.fit,
     "list": list_networks.list_networks,
     "cost": cost.cost,
+    "bench": bench.bench,
     "papers": papers.papers,
     "replace": replace.replace,
     "blocks": blocks.blocks,

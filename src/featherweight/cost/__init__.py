@@ -5,7 +5,7 @@ from ._analyze import Cost, KindCost, LayerCost, analyze
 from ._block_memory import BlockMemory, block_memory
 from ._energy import ENERGY
 from ._formulas import UnknownOperatorError, register_formula
-from ._latency import Latency, measure_latency
+from ._latency import Latency, latency_of, measure_latency
 from ._metrics import METRICS
 from ._op_mix import OpMix
 from ._trace import OpCall, TensorInfo, meta_twin, trace
@@ -24,6 +24,7 @@ __all__ = [
     "UnknownOperatorError",
     "analyze",
     "block_memory",
+    "latency_of",
     "measure_latency",
     "meta_twin",
     "register_formula",

@@ -1,0 +1,54 @@
+"""Time, measured on this machine: runtimes in processes of their own, taking turns; what was found is kept.
+
+`bench` measures networks in runtimes, `Store` keeps results for later comparison. The rules: a child process for
+each runtime, so that one that crashes takes nothing with it; warm-up until stable; turns, so that a slow moment meets
+all; medians with confidence intervals; and a verdict on the machine's noise beside every figure.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._measure import Failure, Measurement, Subject, bench
+    from ._runtimes import RUNTIMES, Runtime, RuntimeMissingError, missing
+    from ._store import Run, Store, StoreError, default_path
+
+_HOME = {
+    "Failure": "_measure",
+    "Measurement": "_measure",
+    "RUNTIMES": "_runtimes",
+    "Run": "_store",
+    "Runtime": "_runtimes",
+    "RuntimeMissingError": "_runtimes",
+    "Store": "_store",
+    "StoreError": "_store",
+    "Subject": "_measure",
+    "bench": "_measure",
+    "default_path": "_store",
+    "missing": "_runtimes",
+}
+
+__all__ = [
+    "RUNTIMES",
+    "Failure",
+    "Measurement",
+    "Run",
+    "Runtime",
+    "RuntimeMissingError",
+    "Store",
+    "StoreError",
+    "Subject",
+    "bench",
+    "default_path",
+    "missing",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module 'featherweight.bench' has no attribute {name!r}")
+    return getattr(import_module(f"featherweight.bench.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,138 @@
+"""The child process that measures: one runtime, on cores of its own, asked line by line.
+
+Requests and answers are JSON objects, one a line, on standard input and what was standard output; what libraries print
+goes to standard error. A network stays loaded until the next one is asked for.
+"""
+
+import gc
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def main() -> None:
+    """Answer requests until there are none."""
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    runtime, threads, *cores = sys.argv[1:]
+    import torch
+
+    torch.set_num_threads(int(threads))
+    bench = Bench(runtime, int(threads), [int(core) for core in cores])
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(bench, request.pop("do"))(**request)
+        except Exception as error:  # whatever a runtime raises is told to the parent
+            first = str(error).strip().partition("\n")[0]
+            answer = {"error": f"{type(error).__name__}: {first}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+class Bench:
+    """What a request can ask for."""
+
+    def __init__(self, runtime: str, threads: int, cores: list[int]) -> None:
+        self.runtime, self.threads, self.cores = runtime, threads, cores
+        self.everywhere = sorted(os.sched_getaffinity(0)) if cores else []
+        self.run: Callable[[], object] | None = None
+        self.probe = _probe()
+
+    def load(self, network: str, options: dict[str, Any], batch: int, shape: list[int] | None) -> dict[str, Any]:
+        """Build the network and make the runtime ready; answer how long that took and how far its logits are off."""
+        from ._runtimes import RUNTIMES, Prepared
+
+        self.run = None
+        gc.collect()
+        _bind(self.everywhere)  # a compiler may use all cores
+        start = time.perf_counter()
+        model, x = subject(network, options, batch, shape)
+        prepared = Prepared(model, x, self.threads)
+        self.run, logits = RUNTIMES[self.runtime].ready(prepared)
+        expected = RUNTIMES["eager"].ready(prepared)[1]
+        _bind(self.cores)
+        largest = float(np.abs(expected).max()) or 1.0
+        return {
+            "seconds": time.perf_counter() - start,
+            "shape": list(x.shape[1:]),
+            "difference": float(np.abs(logits - expected).max()) / largest,
+        }
+
+    def warm_up(self, seconds: float) -> dict[str, Any]:
+        """Run until it gets no faster; answer the time of a run."""
+        assert self.run is not None
+        times: list[float] = []
+        end = time.perf_counter() + seconds
+        while len(times) < 5 or (min(times[-5:]) < 0.98 * min(times[:-5], default=float("inf")) and len(times) < 200):
+            times.append(_timed(self.run))
+            if len(times) >= 2 and time.perf_counter() > end:
+                break
+        return {"seconds": min(times)}
+
+    def time(self, runs: int) -> dict[str, Any]:
+        """Run once untimed, which brings the caches back, then so many times; answer their times and the probe's."""
+        assert self.run is not None
+        probe = min(_timed(self.probe) for _ in range(3))
+        gc.disable()
+        self.run()
+        times = [_timed(self.run) for _ in range(runs)]
+        gc.enable()
+        return {"seconds": times, "probe": probe}
+
+
+def subject(network: str, options: dict[str, Any], batch: int, shape: list[int] | None) -> tuple[Any, np.ndarray]:
+    """Build a network, or read a saved one, with batch norms that know the pictures' ranges, and pictures of noise.
+
+    A network with random weights and batch norms that know nothing has activations that vanish or explode; numbers
+    near the ends of float32's range take other times.
+    """
+    import torch
+
+    from featherweight.networks import create, load_model
+
+    torch.manual_seed(0)
+    model: Any = load_model(network) if network.endswith(".safetensors") else create(network, **options)
+    sizes = shape or [model.in_channels, model.resolution, model.resolution]
+    x = torch.randn(batch, *sizes)
+    if not network.endswith(".safetensors"):
+        _settle(model, torch.randn(2, *sizes))
+    return model.eval(), x.numpy()
+
+
+def _settle(model: Any, x: Any) -> None:
+    import torch
+
+    norms = [module for module in model.modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        model.train()(x)
+
+
+def _probe() -> Callable[[], object]:
+    """A fixed piece of work of about a millisecond, whose time tells how fast the machine is at the moment."""
+    a = np.random.default_rng(0).standard_normal((192, 192), dtype=np.float32)
+    return lambda: a @ a @ a @ a
+
+
+def _bind(cores: list[int]) -> None:
+    """Bind all threads of this process to these cores; to none in particular where the system cannot."""
+    if cores:
+        for thread in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cores)
+
+
+def _timed(function: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
