@@ -50,6 +50,7 @@ def adder2d_p(
     abstracts only, so that what is "paper" here, the gradients of `adder2d` at each p, is our choice.
 
     Example:
+        >>> import torch
         >>> x, weight = torch.zeros(1, 3, 8, 8), torch.full((5, 3, 3, 3), 2.0)
         >>> [adder2d_p(x, weight, p=p)[0, 0, 0, 0].item() for p in (1, 2)]
         [-54.0, -108.0]
