@@ -29,7 +29,7 @@ ARROWS: dict[str, set[str]] = {
     "export": {"_native"},
     "networks": {"blocks", "cost"},
     "compress": {"blocks", "cost"},
-    "train": {"data", "networks"},
+    "train": {"blocks", "data", "networks"},
     "report": {"blocks", "cost", "networks"},
     "search": {"train", "cost", "networks"},
     "bench": {"_machine", "compress", "cost", "export", "networks"},

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from featherweight.blocks import AdderConv2d, MitchellConv2d, MitchellLinear
+from featherweight.blocks import AdderConv2d, MitchellConv2d, MitchellLinear, set_adder_p
 from featherweight.cost import OpMix, analyze
-from featherweight.ops import adder2d, mitchell_conv2d, mitchell_linear
+from featherweight.ops import adder2d, adder2d_p, mitchell_conv2d, mitchell_linear
 
 both = pytest.mark.parametrize("layer", [AdderConv2d, MitchellConv2d])
 
@@ -17,6 +17,8 @@ def test_they_are_their_operators():
     x = torch.randn(2, 4, 6, 6)
     adder = AdderConv2d(4, 6, kernel_size=3, stride=2, groups=2, bias=True)
     assert torch.equal(adder(x), adder2d(x, adder.weight, adder.bias, stride=2, padding=1, groups=2))
+    dilated = AdderConv2d(4, 6, kernel_size=3, dilation=2, p=1.5)
+    assert torch.equal(dilated(x), adder2d_p(x, dilated.weight, p=1.5, padding=2, dilation=2))
     mitchell = MitchellConv2d(4, 6, kernel_size=3, padding=0, groups=2, bias=True, compensation=0.058)
     expected = mitchell_conv2d(x, mitchell.weight, mitchell.bias, groups=2, compensation=0.058)
     assert torch.equal(mitchell(x), expected)
@@ -77,6 +79,21 @@ def test_a_mitchell_layer_learns_a_convolution(backward):
         optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.1 * losses[0]
+
+
+def test_the_power_of_a_whole_network_is_set():
+    model = nn.Sequential(nn.Conv2d(2, 4, 1), AdderConv2d(4, 4, kernel_size=3), nn.Sequential(AdderConv2d(4, 4, 1)))
+    x = torch.randn(1, 2, 5, 5)
+    as_trained = model.eval()(x)
+    assert set_adder_p(model, 2) == 2
+    assert not torch.equal(model(x), as_trained)
+    assert str(model[1]) == "AdderConv2d(4, 4, kernel_size=3, stride=1, p=2)"
+    for p in (0.5, 3, float("nan")):
+        with pytest.raises(ValueError, match=f"the power p must be from 1 to 2; got {p}"):
+            set_adder_p(model, p)
+    assert set_adder_p(model, 1) == 2
+    assert torch.equal(model(x), as_trained)
+    assert set_adder_p(nn.Conv2d(2, 4, 1), 2) == 0
 
 
 def test_first_weights():
@@ -143,5 +160,12 @@ def test_what_cannot_be_is_refused(layer):
 
 @both
 def test_the_modules_text_says_what_matters(layer):
+    assert "dilation" not in str(layer(4, 8, kernel_size=3))
     text = str(layer(4, 8, kernel_size=3, stride=2, padding=0, groups=2, bias=True))
     assert text == f"{layer.__name__}(4, 8, kernel_size=3, stride=2, padding=0, groups=2, bias=True)"
+
+
+def test_dilation_keeps_the_size_and_is_shown():
+    layer = AdderConv2d(4, 8, kernel_size=3, dilation=3)
+    assert layer(torch.zeros(1, 4, 7, 7)).shape == (1, 8, 7, 7)
+    assert str(layer) == "AdderConv2d(4, 8, kernel_size=3, stride=1, dilation=3)"

@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 from torch import nn
 
 from featherweight.export import load, probe
@@ -123,10 +124,15 @@ def test_a_wrong_model_file(featherweight, pictures, tmp_path, content, message)
 
 def test_weights_are_no_model_file(featherweight, pictures, tmp_path):
     path = tmp_path / "model.safetensors"
+    for metadata in (None, {"format": "pt"}):
+        save_file({"weight": np.zeros(3, np.float32)}, path, metadata)
+        answer = featherweight("predict", path, pictures)
+        assert (answer.code, answer.out) == (1, "")
+        assert "holds weights, for PyTorch; featherweight export makes a model of them" in answer.err
     path.write_bytes(b"")
     answer = featherweight("predict", path, pictures)
     assert (answer.code, answer.out) == (1, "")
-    assert "holds weights, for PyTorch; featherweight export makes a model of them" in answer.err
+    assert "is not a file of safetensors" in answer.err
 
 
 @pytest.mark.parametrize("words", [("--top", "0"), ("--threads", "0"), ("--nonsense",)])

@@ -1,6 +1,6 @@
 """The networks' parts as public modules, named as in their papers."""
 
-from ._adder import AdderConv2d
+from ._adder import AdderConv2d, set_adder_p
 from ._channel_wise import (
     ChannelWiseConv,
     ConvClassifier,
@@ -113,6 +113,7 @@ __all__ = [
     "initialize",
     "levels",
     "round_channels",
+    "set_adder_p",
     "strides",
     "structure",
     "wiring",

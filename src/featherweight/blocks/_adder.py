@@ -6,7 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from featherweight.ops import adder2d
+from featherweight.ops import adder2d_p
 
 from ._filters import Filters
 
@@ -22,18 +22,21 @@ class AdderConv2d(Filters):
     Args:
         kernel_size: side of the kernel, in pixels.
         stride: in pixels.
-        padding: pixels of zeros around the input; default half the kernel. They count, |0 - weight|.
+        padding: pixels of zeros around the input; default half the kernel's reach. They count, |0 - weight|.
+        dilation: pixels from one place of the kernel to the next.
         groups: in_channels (with out_channels equal to it) makes the layer depthwise.
         bias: add a learned number to each output channel.
         gradient: "paper", weight gradient x - weight and input gradient clipped to [-1, 1]; or "sign", the true ones.
         adaptive_rate: eta, which in training scales the weight gradient to the l2 norm eta * sqrt(numbers in weight),
             whatever the loss is scaled by; None leaves it as it is. In the place of a learning rate for each layer.
             Not for a gradient scaler (float16): what it divides by has no part in this gradient.
+        p: the power of the differences, from 1 to 2. Only 1 is without multiplications, and only 1 can be exported to
+            bytes; training may begin higher (see `set_adder_p`). It is no part of the state dict.
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)] with the default padding
     Cost per image (k kernel, H' x W' output): 0 multiply-adds; 2 * H'*W' * in/groups * out * k*k additions, one to
     subtract and one to sum, and half as many absolute values.
-    Raises: ValueError: kernel_size is even and no padding is given, groups do not divide both channel counts, or an
-    unknown gradient (when it runs).
+    Raises: ValueError: kernel_size is even and no padding is given, groups do not divide both channel counts; or, when
+    it runs, an unknown gradient, or p not from 1 to 2.
     Source: Chen et al. 2020, https://arxiv.org/abs/1912.13200, Section 3, equations (2) to (7), (12) and (13). Differs
     from the paper: eta is 0.2 as in the released code, where the paper has 0.1; the scale is part of the gradient, as
     there, so that momentum and weight decay come after it.
@@ -52,15 +55,18 @@ class AdderConv2d(Filters):
         stride: int = 1,
         *,
         padding: int | None = None,
+        dilation: int = 1,
         groups: int = 1,
         bias: bool = False,
         gradient: Literal["paper", "sign"] = "paper",
         adaptive_rate: float | None = 0.2,
+        p: float = 1.0,
     ) -> None:
         super().__init__(
-            in_channels, out_channels, kernel_size=kernel_size, stride=stride, padding=padding, groups=groups, bias=bias
-        )
-        self.gradient, self.adaptive_rate = gradient, adaptive_rate
+            in_channels, out_channels, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation,
+            groups=groups, bias=bias,
+        )  # fmt: skip
+        self.gradient, self.adaptive_rate, self.p = gradient, adaptive_rate, p
         nn.init.normal_(self.weight)
         if self.bias is not None:
             nn.init.uniform_(self.bias)
@@ -70,9 +76,37 @@ class AdderConv2d(Filters):
         weight: Tensor = self.weight
         if self.training and self.adaptive_rate is not None:
             weight = _AdaptiveRate.apply(weight, self.adaptive_rate)
-        return adder2d(
-            x, weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups, gradient=self.gradient
-        )
+        return adder2d_p(
+            x, weight, self.bias, p=self.p, stride=self.stride, padding=self.padding, dilation=self.dilation,
+            groups=self.groups, gradient=self.gradient,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        """Show p too, where it is not 1."""
+        return super().extra_repr() + (f", p={self.p:g}" if self.p != 1 else "")
+
+
+def set_adder_p(model: nn.Module, p: float) -> int:
+    """Set the power of all adder layers in a network, and return how many there are.
+
+    Call it before each step or epoch of a training of your own, and with 1 at its end;
+    `featherweight.train.Recipe(adder_p_until=...)` does so.
+
+    Args:
+        p: from 1 to 2, see `AdderConv2d`.
+    Raises: ValueError: p is not from 1 to 2.
+
+    Example:
+        >>> from torch import nn
+        >>> set_adder_p(nn.Sequential(AdderConv2d(3, 4, kernel_size=3), nn.ReLU()), 1.5)
+        1
+    """
+    if not 1 <= p <= 2:
+        raise ValueError(f"the power p must be from 1 to 2; got {p}")
+    layers = [module for module in model.modules() if isinstance(module, AdderConv2d)]
+    for layer in layers:
+        layer.p = p
+    return len(layers)
 
 
 class _AdaptiveRate(torch.autograd.Function):

@@ -10,7 +10,8 @@ class Filters(nn.Module):
     Args:
         kernel_size: side of the kernel, in pixels.
         stride: in pixels.
-        padding: pixels of zeros around the input; default half the kernel, so that stride 1 keeps the size.
+        padding: pixels of zeros around the input; default half the kernel's reach, so that stride 1 keeps the size.
+        dilation: pixels from one place of the kernel to the next.
         groups: in_channels (with out_channels equal to it) makes the layer depthwise.
         bias: add a learned number to each output channel.
     Raises: ValueError: kernel_size is even and no padding is given, or groups do not divide both channel counts.
@@ -24,6 +25,7 @@ class Filters(nn.Module):
         stride: int = 1,
         *,
         padding: int | None = None,
+        dilation: int = 1,
         groups: int = 1,
         bias: bool = False,
     ) -> None:
@@ -34,15 +36,18 @@ class Filters(nn.Module):
             raise ValueError(f"groups must divide both channel counts; got {in_channels} -> {out_channels}, {groups=}")
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride, self.groups = kernel_size, stride, groups
-        self.padding = kernel_size // 2 if padding is None else padding
+        self.dilation = dilation
+        self.padding = dilation * (kernel_size // 2) if padding is None else padding
         self.weight = nn.Parameter(torch.empty(out_channels, in_channels // groups, kernel_size, kernel_size))
         self.bias = nn.Parameter(torch.empty(out_channels)) if bias else None
 
     def extra_repr(self) -> str:
         """Show channels and what differs from the defaults in the module's text."""
         words = [f"{self.in_channels}, {self.out_channels}, kernel_size={self.kernel_size}, stride={self.stride}"]
-        if self.padding != self.kernel_size // 2:
+        if self.padding != self.dilation * (self.kernel_size // 2):
             words.append(f"padding={self.padding}")
+        if self.dilation > 1:
+            words.append(f"dilation={self.dilation}")
         if self.groups > 1:
             words.append(f"groups={self.groups}")
         if self.bias is not None:

@@ -1,6 +1,9 @@
-"""`featherweight export`: a trained network as an ONNX file, proven, and as int8."""
+"""`featherweight export`: a trained network as an ONNX file, proven, and as int8; an AdderNet in bytes."""
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -15,10 +18,18 @@ if TYPE_CHECKING:
     from torch import nn
 
     from featherweight.data import Preprocessing
+    from featherweight.export import Parity
 
 RANDOM_INPUTS = 64
 CALIBRATION_PICTURES = 256
 LATENCY_SECONDS = 2.0
+
+
+class Target(StrEnum):
+    """What a network becomes."""
+
+    ONNX = "onnx"
+    ADDER_INT8 = "adder-int8"
 
 
 class Trained(NamedTuple):
@@ -41,9 +52,15 @@ class Inputs(NamedTuple):
 def export(
     model: Annotated[Path, typer.Argument(help="A model.safetensors that `featherweight train` or `fit` wrote.")],
     *,
-    out: Annotated[Path | None, typer.Option(help="The file to write. Default: model.onnx beside the model.")] = None,
+    to: Annotated[
+        Target, typer.Option(help="onnx for ONNX Runtime; adder-int8: an AdderNet in bytes, for our own kernels.")
+    ] = Target.ONNX,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="The file to write. Default: model.onnx or model-adder-int8.safetensors beside the model."),
+    ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8", help="Also write an int8 file; needs --data to calibrate with.")
+        bool, typer.Option("--int8", help="Also write an int8 ONNX file; needs --data to calibrate with.")
     ] = False,
     data: Annotated[
         str | None, typer.Option(help="The pictures it was trained on: proves on its test pictures, calibrates int8.")
@@ -53,24 +70,39 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a trained network as ONNX, and prove that the file gives the same answers.
+    """Write a trained network as ONNX, and prove that the file gives the same answers; or an AdderNet in bytes.
 
     The file is kept only if it agrees with PyTorch on every test picture of --data, or on random inputs without it.
     int8 may differ: its accuracy is measured and printed beside the float file's.
+
+    AdderNets: --to adder-int8 quantizes a trained network of adder layers (featherweight list 'adder*') and keeps it in
+    bytes from layer to layer: sums of absolute differences of bytes, one scale a layer. `featherweight predict` runs
+    the file with our own kernels. In ONNX an adder layer is made of standard operators: right, but slow to write and
+    to run.
 
     \b
     Examples:
       featherweight export featherweight-train/model.safetensors
       featherweight export featherweight-train/model.safetensors --int8 --data digits
       featherweight export model.safetensors --out phone.onnx --int8 --data pictures/ --json
+      featherweight train -n adder_resnet20
+      featherweight export featherweight-train/model.safetensors --to adder-int8 --data digits
     """
-    if int8 and data is None:
-        raise UsageError("--int8 needs pictures to calibrate with: --data FOLDER, or --data digits")
+    adder = to is Target.ADDER_INT8
+    if adder and int8:
+        raise UsageError("--int8 is of --to onnx; --to adder-int8 is int8 as it is")
+    if (adder or int8) and data is None:
+        words = "--to adder-int8" if adder else "--int8"
+        raise UsageError(f"{words} needs pictures to calibrate with: --data FOLDER, or --data digits")
     with messages_to_stderr():
         with usage():
             trained = read_trained(model)
+        _look_for_adder_layers(trained.model, model, to)
         inputs = _pictures(trained, data, trained.seed if seed is None else seed) if data else _random(trained)
-        rows = _export(trained, inputs, out or model.with_name("model.onnx"), int8=int8)
+        if adder:
+            rows = _export_adder_int8(trained, inputs, model, out or model.with_name("model-adder-int8.safetensors"))
+        else:
+            rows = _export(trained, inputs, out or model.with_name("model.onnx"), int8=int8)
     result = {"source": str(model), "proven_on": f"{len(inputs.proof)} {'test pictures' if data else 'random inputs'}"}
     if not data:
         for row in rows:
@@ -78,7 +110,24 @@ def export(
     if as_json:
         print_json({**result, "files": rows})
     else:
-        _print(rows, result["proven_on"])
+        _print(rows, f"{'compared' if adder else 'proven'} on {result['proven_on']}")
+
+
+def _look_for_adder_layers(model: "nn.Module", path: Path, to: Target) -> None:
+    """Say what becomes of adder layers in ONNX. Raises: UsageError: there are none, and they are wanted."""
+    from featherweight.blocks import AdderConv2d
+
+    count = sum(isinstance(module, AdderConv2d) for module in model.modules())
+    if count and to is Target.ONNX:
+        note(
+            f"{count} adder layers: ONNX has no such operator; made of standard ones they are right, but slow to write "
+            "and to run. --to adder-int8 writes the network in bytes for our own kernels"
+        )
+    elif not count and to is Target.ADDER_INT8:
+        raise UsageError(
+            f"{path} has no adder layers, and --to adder-int8 is for networks of them (featherweight list 'adder*'); "
+            "any network becomes int8 with --int8"
+        )
 
 
 def read_trained(path: Path) -> Trained:
@@ -156,18 +205,55 @@ def _export(trained: Trained, inputs: Inputs, path: Path, *, int8: bool) -> list
         small = path.with_name(f"{path.stem}-int8{path.suffix}")
         quantize(path, small, inputs.calibration)
         parities[small] = compare(reference, load(small)(inputs.proof), inputs.labels)
-    latencies = _latencies(list(parities), inputs.proof[:1])
-    return [
-        {
-            "file": str(file),
-            "bytes": file.stat().st_size,
-            "agreement": parity.agreement,
-            "max_logit_difference": parity.max_logit_difference,
-            "accuracy": parity.accuracy_exported,
-            "latency_seconds": latencies[file],
-        }
-        for file, parity in parities.items()
-    ]
+    picture = inputs.proof[:1]
+    latencies = _latencies({file: partial(load(file), picture) for file in parities})
+    return [_row(file, parity, latencies[file]) for file, parity in parities.items()]
+
+
+def _row(file: Path, parity: "Parity", latency_seconds: float) -> dict[str, Any]:
+    return {
+        "file": str(file),
+        "bytes": file.stat().st_size,
+        "agreement": parity.agreement,
+        "max_logit_difference": parity.max_logit_difference,
+        "accuracy": parity.accuracy_exported,
+        "latency_seconds": latency_seconds,
+    }
+
+
+def _export_adder_int8(trained: Trained, inputs: Inputs, source: Path, path: Path) -> list[dict[str, Any]]:
+    """Write the file and return what was measured on the network in float, by PyTorch, and on the file."""
+    from featherweight.export import adder_int8, compare
+
+    assert inputs.calibration is not None
+    metadata = {"labels": trained.labels, "preprocessing": trained.preprocessing.to_dict()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists() and path.samefile(source):
+        raise UsageError(f"--out {path} is the network itself")
+    adder_int8.export(trained.model, path, inputs.calibration, metadata=metadata)
+    runner, picture = adder_int8.load(path), inputs.proof[:1]
+    in_float = _logits(trained.model, inputs.proof)
+    parities = {
+        source: compare(in_float, in_float, inputs.labels),
+        path: compare(in_float, runner(inputs.proof), inputs.labels),
+    }
+    with _one_thread():
+        latencies = _latencies({source: partial(_logits, trained.model, picture), path: partial(runner, picture)})
+    note(f"{path}: {runner.describe()}")
+    return [_row(file, parity, latencies[file]) for file, parity in parities.items()]
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let PyTorch compute on one thread inside the block, as the files are measured."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _logits(model: "nn.Module", inputs: "np.ndarray") -> "np.ndarray":
@@ -177,22 +263,21 @@ def _logits(model: "nn.Module", inputs: "np.ndarray") -> "np.ndarray":
         return torch.cat([model(part) for part in torch.split(torch.from_numpy(inputs), 256)]).numpy()
 
 
-def _latencies(files: list[Path], picture: "np.ndarray") -> dict[Path, float]:
-    """Measure the median time of one picture on one thread, for each file."""
+def _latencies(calls: Mapping[Path, Callable[[], object]]) -> dict[Path, float]:
+    """Measure the median time of one picture for each file."""
     from featherweight.cost import measure_latency
-    from featherweight.export import load
 
-    found = measure_latency({str(file): partial(load(file), picture) for file in files}, max_seconds=LATENCY_SECONDS)
+    found = measure_latency({str(file): call for file, call in calls.items()}, max_seconds=LATENCY_SECONDS)
     return {Path(name): latency.median_seconds for name, latency in found.items()}
 
 
-def _print(rows: list[dict[str, Any]], proven_on: str) -> None:
+def _print(rows: list[dict[str, Any]], title: str) -> None:
     from rich import box
     from rich.table import Table
 
     from featherweight._units import format_bytes, format_percent, format_seconds
 
-    table = Table(title=f"proven on {proven_on}", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("file")
     for heading in ("size", "same top-1 as PyTorch", "largest logit difference", "accuracy", "latency, 1 thread"):
         table.add_column(heading, justify="right")

@@ -18,7 +18,9 @@ SUFFIXES = {".bmp", ".jpeg", ".jpg", ".png", ".webp"}  # of the files in a folde
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model file written by `featherweight fit` or `export`: model.onnx.")],
+    model: Annotated[
+        Path, typer.Argument(help="What `featherweight fit` or `export` wrote: model.onnx, or an AdderNet in bytes.")
+    ],
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...", help="Pictures, or folders, of which all pictures are taken.")
     ],
@@ -34,6 +36,7 @@ def predict(
     Examples:
       featherweight predict featherweight-fit/model-int8.onnx picture.jpg
       featherweight predict model.onnx pictures/ --top 1 --json
+      featherweight predict model-adder-int8.safetensors picture.jpg
     """
     from featherweight.export import load
 

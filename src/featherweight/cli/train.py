@@ -35,6 +35,12 @@ def train(
         int | None, typer.Option(min=1, help=f"Passes over the pictures. Default: {EPOCHS}, or what --time allows.")
     ] = None,
     time: Annotated[str | None, typer.Option(help="For the training: 90s, 10min, 1h30m.")] = None,
+    adder_p_until: Annotated[
+        float,
+        typer.Option(
+            help="AdderNets: share of the training over which distances |x - w|^p go from p = 2 to 1; 0: always 1."
+        ),
+    ] = 0.0,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("featherweight-train"),
     seed: Annotated[int, typer.Option(min=0, help="Of the split, the weights and the order of the pictures.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted training in --out.")] = False,
@@ -51,6 +57,8 @@ def train(
       featherweight train -n mobilenet_v1 -o width=0.25
       featherweight train pictures/ -n mobilenet_v3_small --resolution 96 --time 10min
       featherweight export featherweight-train/model.safetensors --int8 --data pictures/
+      featherweight train -n adder_resnet20
+      featherweight export featherweight-train/model.safetensors --to adder-int8 --data digits
     """
     from featherweight._fit._state import check_outside
 
@@ -66,7 +74,8 @@ def train(
         with usage():
             model = learner.build(network, options)
         note(f"{network} with {', '.join(f'{name}={value}' for name, value in options.items())} at {side} px")
-        recipe = replace(learner.recipe(model, 0), epochs=epochs or (None if seconds else EPOCHS))
+        with usage():
+            recipe = _recipe(learner, model, epochs or (None if seconds else EPOCHS), adder_p_until)
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
             (out / CHECKPOINT).unlink(missing_ok=True)
@@ -131,6 +140,15 @@ def _options_for(learner: "Learner", side: int, options: dict[str, object]) -> d
         if options.get(name, value) != value:
             raise UsageError(f"option {name} of the network: the pictures have {value}; got {options[name]}")
     return {"small_input": side <= SMALL_INPUT_UP_TO, **options, **decided}
+
+
+def _recipe(learner: "Learner", model: "nn.Module", epochs: int | None, adder_p_until: float) -> "Recipe":
+    """Return how the network is trained. Raises: ValueError: adder_p_until is out of range, or not for this network."""
+    from featherweight.blocks import AdderConv2d
+
+    if adder_p_until and not any(isinstance(module, AdderConv2d) for module in model.modules()):
+        raise ValueError("--adder-p-until is for networks of adder layers: featherweight list 'adder*'")
+    return replace(learner.recipe(model, 0), epochs=epochs, adder_p_until=adder_p_until)
 
 
 def _train(

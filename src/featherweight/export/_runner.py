@@ -107,12 +107,14 @@ class Runner:
 def load(source: str | os.PathLike[str] | bytes, threads: int = 1) -> Runner:
     """Open a model file written by `export` or `quantize`, or the bytes of one; needs neither PyTorch nor onnx.
 
+    It opens AdderNets in bytes too, what `featherweight.export.adder_int8.export` wrote.
+
     Args:
         source: path or content of the file.
         threads: processor threads per picture; more than one helps large networks only.
     Raises:
         FileNotFoundError: there is no such file.
-        ModelFileError: not an ONNX model, or not one written by featherweight.
+        ModelFileError: not a model, or not one written by featherweight.
         ValueError: threads is less than 1.
 
     Example:
@@ -136,13 +138,21 @@ def load(source: str | os.PathLike[str] | bytes, threads: int = 1) -> Runner:
         if not Path(source).is_file():
             raise FileNotFoundError(f"there is no model file {name}")
         if Path(source).suffix == ".safetensors":
-            raise ModelFileError(f"{name} holds weights, for PyTorch; featherweight export makes a model of them")
+            return _in_bytes(Path(source), threads)
         model = Path(source).read_bytes()
     session = _session(model, threads, name)
     properties = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in properties or len(session.get_inputs()) != 1 or len(session.get_inputs()[0].shape) != 4:
         raise ModelFileError(f"{name} is an ONNX model, but not one that featherweight exported: no metadata of ours")
     return Runner(session, json.loads(properties[METADATA_KEY]), name)
+
+
+def _in_bytes(path: Path, threads: int) -> Runner:
+    from . import adder_int8
+
+    if not adder_int8.written_by_us(path):
+        raise ModelFileError(f"{path} holds weights, for PyTorch; featherweight export makes a model of them")
+    return adder_int8.load(path, threads)
 
 
 def _session(model: bytes, threads: int, name: str) -> "InferenceSession":

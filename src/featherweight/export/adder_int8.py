@@ -7,7 +7,8 @@ Batch norm, ReLU and the sum with a shortcut are part of the rounding to the nex
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,12 +102,24 @@ def export(
 
 
 class AdderRunner(Runner):
-    """A loaded network of bytes: pictures in, logits out. Made by `load`."""
+    """A loaded network of bytes: pictures in, logits out. Made by `load`.
 
-    def __init__(self, network: Any, metadata: dict[str, Any], shape: tuple[int, int, int], source: str, threads: int):
-        self.metadata, self.input_shape, self._source = metadata, shape, source
+    Attributes:
+        steps: what it does, in order: "convolution", "adder", "max_pool"...
+    """
+
+    def __init__(self, network: Any, said: Mapping[str, Any], source: str, threads: int) -> None:
+        self.metadata, self.input_shape = said["featherweight"], tuple(said["input_shape"])
+        self.steps = tuple(str(step["step"]) for step in said["steps"])
         self.num_classes = network.outputs
-        self._network, self._threads = network, threads
+        self._network, self._source, self._threads = network, source, threads
+
+    def describe(self) -> str:
+        """Say in one line what is in bytes and what in float."""
+        adding = sum(step in ("adder", "scores") for step in self.steps)
+        names = {"convolution": "the first convolution", "linear": "the last layer"}
+        in_float = " and ".join(names[step] for step in self.steps if step in names)
+        return f"in bytes from layer to layer: {adding} adder layers; in float: {in_float or 'nothing'}"
 
     def _run(self, x: np.ndarray) -> np.ndarray:
         logits = np.empty((len(x), self.num_classes), np.float32)
@@ -124,18 +137,13 @@ def load(path: str | os.PathLike[str], threads: int = 1) -> AdderRunner:
         ModelFileError: not such a file, of another version of the format, or damaged: the message says what.
         ValueError: threads is less than 1.
     """
-    from safetensors import SafetensorError, safe_open
-
     if threads < 1:
         raise ValueError(f"threads must be 1 or more; got {threads}")
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no model file {path}")
-    try:
-        with safe_open(path, "np") as file:
-            header = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
-    except SafetensorError as error:
-        raise ModelFileError(f"{path} is not a file of safetensors: {error}") from error
+    with _opened(path) as file:
+        header = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
     if header.get("format") != FORMAT:
         raise ModelFileError(f"{path} is not an AdderNet in bytes: its format is {header.get('format')!r}")
     if header.get("format_version") != str(VERSION):
@@ -143,12 +151,30 @@ def load(path: str | os.PathLike[str], threads: int = 1) -> AdderRunner:
             f"{path} has version {header.get('format_version')} of its format; this featherweight reads {VERSION}"
         )
     try:
-        shape, steps = json.loads(header["input_shape"]), json.loads(header["steps"])
-        network = _network(shape, steps, tensors)
-        metadata = json.loads(header["featherweight"])
+        said = {name: json.loads(header[name]) for name in ("input_shape", "steps", "featherweight")}
+        return AdderRunner(_network(said["input_shape"], said["steps"], tensors), said, str(path), threads)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
-    return AdderRunner(network, metadata, tuple(shape), str(path), threads)
+
+
+def written_by_us(path: str | os.PathLike[str]) -> bool:
+    """Say whether a file of safetensors is what `export` wrote, and not a network's weights.
+
+    Raises: ModelFileError: it is not a file of safetensors.
+    """
+    with _opened(path) as file:
+        return bool((file.metadata() or {}).get("format") == FORMAT)
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "np") as file:
+            yield file
+    except SafetensorError as error:
+        raise ModelFileError(f"{path} is not a file of safetensors: {error}") from error
 
 
 def _network(shape: list[int], steps: list[dict[str, Any]], tensors: dict[str, np.ndarray]) -> Any:
@@ -156,7 +182,8 @@ def _network(shape: list[int], steps: list[dict[str, Any]], tensors: dict[str, n
     import featherweight._native as native
 
     network = native.Int8Network(*shape)
-    for number, step in enumerate(steps, start=1):
+    for number, said in enumerate(steps, start=1):
+        step = dict(said)
         kind = step.pop("step")
         for name, (dtype, dimensions) in TENSORS[kind].items():
             tensor = tensors[f"{number}.{name}"]

@@ -25,6 +25,8 @@ class Recipe:
             begins lower, so that early weights are forgotten. None: the last weights come out.
         augment: random changes to the training pictures; None for none.
         clip_gradient_norm: largest norm of the whole gradient; None for no limit.
+        adder_p_until: share of the run, in [0, 1), over which the power p of adder layers' differences falls evenly
+            from 2 to 1, where it stays (see `featherweight.blocks.AdderConv2d`). 0: p is left as it is.
         seed: of order, augmentation and dropout.
     Raises: ValueError: a number outside its range.
 
@@ -48,10 +50,11 @@ class Recipe:
     ema_decay: float | None = 0.98
     augment: Augment | None = None
     clip_gradient_norm: float | None = None
+    adder_p_until: float = 0.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("momentum", "label_smoothing", "warmup", "ema_decay"):
+        for name in ("momentum", "label_smoothing", "warmup", "ema_decay", "adder_p_until"):
             value = getattr(self, name)
             if value is not None and not 0 <= value < 1:
                 raise ValueError(f"{name} must be in [0, 1); got {value}")

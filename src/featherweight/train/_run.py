@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from featherweight.blocks import set_adder_p
 from featherweight.data import Batches
 
 from ._average import WeightAverage
@@ -19,7 +20,7 @@ from ._evaluate import evaluate
 from ._history import Epoch, History
 from ._progress import ProgressBar
 from ._recipe import Recipe
-from ._schedule import Pace, Schedule, learning_rate
+from ._schedule import Pace, Schedule, adder_p, learning_rate
 
 LOOKS = 16  # validations in a run, about
 LOOKS_SHARE = 0.05  # of a run's time, for all of them together
@@ -129,6 +130,7 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         rate = learning_rate(self.recipe.learning_rate, self.schedule.progress(self.step + 0.5), self.recipe.warmup)
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
+        self._set_adder_p(self.schedule.progress(self.step))
         loss = F.cross_entropy(self.model(x), y, label_smoothing=self.recipe.label_smoothing)
         self._loss = loss.item()
         if not math.isfinite(self._loss):
@@ -202,6 +204,11 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(seed)
 
+    def _set_adder_p(self, progress: float) -> None:
+        """Set it for the network and its average."""
+        if until := self.recipe.adder_p_until:
+            set_adder_p(self, adder_p(progress, until))
+
     def _look_is_due(self) -> bool:
         """Say whether enough of the run, and of its time, has passed since the last look."""
         apart = 1 / LOOKS
@@ -223,6 +230,8 @@ class Run(pl.LightningModule):  # type: ignore[misc]
     def _look(self, finished: bool) -> None:
         """Measure the network that would come out now on the validation pictures."""
         began = time.monotonic()
+        if finished:
+            self._set_adder_p(1.0)  # where a clock breaks off the schedule, too
         if self.average is not None:
             self._seed()
             count = self._calibration_batches(finished)

@@ -109,3 +109,16 @@ def learning_rate(peak: float, progress: float, warmup: float) -> float:
     if progress < warmup:
         return peak * max(progress / warmup, 0.01)
     return peak * 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+def adder_p(progress: float, until: float) -> float:
+    """Fall evenly from 2 to 1 over the first `until` of the run: the power of adder layers' differences.
+
+    Source: that training goes from l_2 to l_1, Li et al. 2021, https://arxiv.org/abs/2105.05530; the straight line is
+    ours.
+
+    Example:
+        >>> [adder_p(progress, until=0.5) for progress in (0.0, 0.25, 0.5, 1.0)]
+        [2.0, 1.5, 1.0, 1.0]
+    """
+    return 2 - progress / until if progress < until else 1.0

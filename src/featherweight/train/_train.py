@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from featherweight._extras import require
+from featherweight.blocks import AdderConv2d
 from featherweight.data import Batches
 
 from ._errors import TrainingInterrupted
@@ -63,7 +64,7 @@ def train(
         TrainingInterrupted: Ctrl-C, a KeyboardInterrupt; it has the step and the checkpoint, and says how to go on.
         MissingExtraError: Lightning is not installed.
         CheckpointError: the checkpoint is of another run.
-        ValueError: nothing ends the run.
+        ValueError: nothing ends the run, or the recipe has an `adder_p_until` for a network without adder layers.
 
     Example:
         >>> import torch
@@ -78,6 +79,8 @@ def train(
     """
     began = time.monotonic()
     _check(train_batches, recipe, time_seconds, checkpoint, resume)
+    if recipe.adder_p_until and not any(isinstance(module, AdderConv2d) for module in model.modules()):
+        raise ValueError(f"adder_p_until={recipe.adder_p_until} is for networks of adder layers; this one has none")
     if recipe.epochs is None and time_seconds is None and schedule is None:
         raise ValueError("nothing ends the run: give recipe.epochs, time_seconds or a schedule")
     require("lightning.pytorch", extra="fit")

@@ -60,13 +60,23 @@ def adder2d(
         >>> y.shape, y[0, 0, 0, 0].item()
         (torch.Size([1, 5, 4, 4]), -27.0)
     """
-    if gradient not in GRADIENTS:
-        raise ValueError(f"unknown gradient {gradient!r}; known: {', '.join(GRADIENTS)}")
+    check_gradient(gradient)
     settings = pair(stride), pair(padding), pair(dilation), groups
-    if torch.jit.is_tracing() or torch.onnx.is_in_onnx_export():  # type: ignore[attr-defined, no-untyped-call]
-        return _with_bias(reference.adder2d(x, weight, *settings, in_pieces=False), bias)
+    if tracing():
+        return with_bias(reference.adder2d(x, weight, *settings, in_pieces=False), bias)
     y: Tensor = forward(x, weight, bias, *settings, gradient)
     return y
+
+
+def check_gradient(gradient: str) -> None:
+    """Demand one of the gradients that there are. Raises: ValueError."""
+    if gradient not in GRADIENTS:
+        raise ValueError(f"unknown gradient {gradient!r}; known: {', '.join(GRADIENTS)}")
+
+
+def tracing() -> bool:
+    """Say whether plain operators are wanted: TorchScript traces, or ONNX is written."""
+    return torch.jit.is_tracing() or torch.onnx.is_in_onnx_export()  # type: ignore[attr-defined, no-untyped-call]
 
 
 @operator("adder2d")
@@ -91,10 +101,11 @@ def by_reference(
 ) -> Tensor:  # fmt: skip
     """Compute in plain PyTorch."""
     y = reference.adder2d(wide(x), wide(weight), stride, padding, dilation, groups)
-    return _with_bias(y, bias).to(x.dtype)
+    return with_bias(y, bias).to(x.dtype)
 
 
-def _with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+def with_bias(y: Tensor, bias: Tensor | None) -> Tensor:
+    """Add a number to each output channel."""
     return y if bias is None else y + bias[:, None, None]
 
 
