@@ -9,7 +9,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 CPP := $(wildcard csrc/*.* csrc/isa/*.*)
 BUILD_INPUTS := pyproject.toml CMakeLists.txt $(CPP)
 
-.PHONY: help demo test check sanitize docs counts bench clean
+.PHONY: help demo test check sanitize neon docs counts bench clean
 
 help:  ## Show this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 14
@@ -28,11 +28,27 @@ check: | $(VENV)/installed-dev
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(WORKERS)
+	@$(MAKE) --no-print-directory $(if $(NEON_LACKS),sanitize,neon)
+	@$(if $(NEON_LACKS),echo "not run: make neon; it lacks the packages $(NEON_LACKS)")
 
 sanitize: $(VENV)/installed-dev  ## Run every kernel under the address and undefined-behaviour sanitizers
-	@$(BIN)/cmake -S . -B build/sanitize -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DFEATHERWEIGHT_SANITIZE=ON > /dev/null
-	@$(BIN)/cmake --build build/sanitize
-	build/sanitize/sanitize
+	$(call run_kernels,$@)
+
+neon: sanitize  ## Run the kernels for ARM processors too, in an emulator, and hold their bits against this processor's
+	@$(if $(NEON_LACKS),echo "make neon lacks the packages $(NEON_LACKS)" >&2; exit 1)
+	$(call run_kernels,$@,-DCMAKE_SYSTEM_NAME=Linux -DCMAKE_SYSTEM_PROCESSOR=aarch64 -DCMAKE_CXX_COMPILER=$(ARM)-g++,qemu-aarch64 -L /usr/$(ARM))
+	@[ $$(cat build/sanitize/results build/neon/results | cut -d' ' -f2- | sort -u | wc -l) -eq 1 ] || \
+	  { echo "the kernels for ARM processors give other bits than this processor's" >&2; exit 1; }
+
+ARM := aarch64-linux-gnu
+NEON_LACKS := $(strip $(if $(shell command -v $(ARM)-g++),,g++-$(ARM)) $(if $(shell command -v qemu-aarch64),,qemu-user))
+
+# The build folder's name, CMake's options, what runs the program; its threads wait for each other without spinning.
+define run_kernels
+	@$(BIN)/cmake -S . -B build/$(1) -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(BIN))/ninja -DFEATHERWEIGHT_SANITIZE=ON $(2) > /dev/null
+	@$(BIN)/cmake --build build/$(1)
+	GOMP_SPINCOUNT=1000 $(3) build/$(1)/sanitize > build/$(1)/results; code=$$?; cat build/$(1)/results; exit $$code
+endef
 
 docs: $(VENV)/installed-dev  ## Write the generated pages of docs/ anew, and build the site: site/index.html
 	$(BIN)/python docs/generate.py

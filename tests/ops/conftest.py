@@ -21,6 +21,24 @@ def instruction_set(request):
         torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def each_set(monkeypatch):
+    """Function that forces one instruction set's kernels after the other, each with two threads, and gives its name."""
+
+    def sets():
+        threads = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            for name in native.all_kernels():
+                monkeypatch.setenv("FEATHERWEIGHT_ISA", name)
+                yield name
+        finally:
+            monkeypatch.delenv("FEATHERWEIGHT_ISA")
+            torch.set_num_threads(threads)
+
+    return sets
+
+
 class Geometry(NamedTuple):
     """Shapes and settings of one convolution, as the operators take them."""
 

@@ -42,25 +42,30 @@ def examples(count):
     return settings(max_examples=count, deadline=None, derandomize=True, database=None)
 
 
-@pytest.mark.usefixtures("instruction_set")
 class TestEachInstructionSet:
+    """The reference is slower than all of the kernels together: it is asked once for all sets."""
+
     @every_rule
-    def test_convolutions(self, geometries, backward):
+    def test_convolutions(self, geometries, each_set, backward):
         @examples(60)
         @given(geometries, st.tuples(kinds, kinds, kinds), compensations, st.integers(0, 2**32 - 1))
         def holds(geometry, kind, compensation, seed):
             torch.manual_seed(seed)
             x, weight = numbers(geometry.x, kind[0]), numbers(geometry.weight, kind[1])
-            y = conv2d.forward(x, weight, None, *geometry.settings, backward, compensation)
-            assert same(y, reference.conv2d(x, weight, *geometry.settings, compensation))
+            y = reference.conv2d(x, weight, *geometry.settings, compensation)
             arguments = numbers(y.shape, kind[2]), x, weight, *geometry.settings, backward, compensation
-            assert same(conv2d.conv2d_input_gradient(*arguments), reference.conv2d_input_gradient(*arguments))
-            assert same(conv2d.conv2d_weight_gradient(*arguments), reference.conv2d_weight_gradient(*arguments))
+            dx = reference.conv2d_input_gradient(*arguments)
+            dweight = reference.conv2d_weight_gradient(*arguments)
+            for name in each_set():
+                got = conv2d.forward(x, weight, None, *geometry.settings, backward, compensation)
+                assert same(got, y), name
+                assert same(conv2d.conv2d_input_gradient(*arguments), dx), name
+                assert same(conv2d.conv2d_weight_gradient(*arguments), dweight), name
 
         holds()
 
     @every_rule
-    def test_matrices(self, backward):
+    def test_matrices(self, each_set, backward):
         sides = st.tuples(st.integers(0, 20), st.integers(1, 40), st.integers(0, 60))
 
         @examples(60)
@@ -69,44 +74,52 @@ class TestEachInstructionSet:
             torch.manual_seed(seed)
             m, k, n = side
             a, b = numbers((2, 1, m, k), kind[0]), numbers((3, k, n), kind[1])
-            c = matmul.forward(a, b, backward, compensation)
-            assert same(c, reference.matmul(a, b, compensation))
+            c = reference.matmul(a, b, compensation)
             arguments = numbers(c.shape, kind[2]), a, b, backward, compensation
-            assert same(matmul.matmul_gradient(*arguments), reference.matmul_gradient(*arguments))
+            gradient = reference.matmul_gradient(*arguments)
+            for name in each_set():
+                assert same(matmul.forward(a, b, backward, compensation), c), name
+                assert same(matmul.matmul_gradient(*arguments), gradient), name
 
         holds()
 
-    def test_numbers(self):
+    def test_numbers(self, each_set):
         torch.manual_seed(0)
         grad, a, b = numbers((37, 4, 500), "anything"), numbers((37, 1, 500), "anything"), numbers((4, 500), "anything")
         for compensation in (0.0, 0.058):
-            c = multiply.forward(a, b, "exact", compensation)
-            assert torch.equal(c.view(torch.int32), reference.multiply(a, b, compensation).view(torch.int32))
-            got = multiply.multiply_gradient(grad, a, b, "approximate", compensation)
-            assert same(got, reference.multiply(grad, b, compensation))
-            got = multiply.multiply_gradient(grad, a, b, "exact", compensation)
-            assert same(got, reference.multiply(grad, reference.slope(a, b, compensation)))
+            c, approximate = reference.multiply(a, b, compensation), reference.multiply(grad, b, compensation)
+            exact = reference.multiply(grad, reference.slope(a, b, compensation))
+            for name in each_set():
+                got = multiply.forward(a, b, "exact", compensation)
+                assert torch.equal(got.view(torch.int32), c.view(torch.int32)), name
+                assert same(multiply.multiply_gradient(grad, a, b, "approximate", compensation), approximate), name
+                assert same(multiply.multiply_gradient(grad, a, b, "exact", compensation), exact), name
 
-    def test_large_convolutions(self):
+    def test_large_convolutions(self, each_set):
         """More terms than a panel has rows, and more columns than one has."""
         torch.manual_seed(0)
         x, weight = torch.randn(2, 70, 9, 21).relu_(), torch.randn(20, 70, 3, 3)
         geometry = [1, 1], [1, 1], [1, 1], 1
-        y = conv2d.forward(x, weight, None, *geometry, "approximate", 0.0)
-        assert same(y, reference.conv2d(x, weight, *geometry))
+        y = reference.conv2d(x, weight, *geometry)
+        for name in each_set():
+            assert same(conv2d.forward(x, weight, None, *geometry, "approximate", 0.0), y), name
         for rule in RULES:
             arguments = torch.randn_like(y), x, weight, *geometry, rule, 0.0
-            assert same(conv2d.conv2d_input_gradient(*arguments), reference.conv2d_input_gradient(*arguments))
-            assert same(conv2d.conv2d_weight_gradient(*arguments), reference.conv2d_weight_gradient(*arguments))
+            dx = reference.conv2d_input_gradient(*arguments)
+            dweight = reference.conv2d_weight_gradient(*arguments)
+            for name in each_set():
+                assert same(conv2d.conv2d_input_gradient(*arguments), dx), name
+                assert same(conv2d.conv2d_weight_gradient(*arguments), dweight), name
 
-    def test_weights_that_are_zero(self):
+    def test_weights_that_are_zero(self, each_set):
         torch.manual_seed(0)
         x, weight = torch.randn(1, 8, 9, 21), torch.randn(9, 8, 3, 3)
         weight[torch.rand(weight.shape) < 0.7] = 0.0
         geometry = [1, 1], [1, 1], [1, 1], 1
         bias = torch.randn(9)
-        y = conv2d.forward(x, weight, bias, *geometry, "approximate", 0.0)
-        assert same(y, reference.conv2d(x, weight, *geometry) + bias[:, None, None])
+        y = reference.conv2d(x, weight, *geometry) + bias[:, None, None]
+        for name in each_set():
+            assert same(conv2d.forward(x, weight, bias, *geometry, "approximate", 0.0), y), name
 
 
 def test_the_compiled_functions_hold_shapes_against_each_other():

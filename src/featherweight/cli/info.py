@@ -13,7 +13,7 @@ CORE_PACKAGES = ("torch", "torchvision", "numpy", "safetensors", "rich", "typer"
 
 
 def info(*, as_json: Json = False) -> None:
-    """Show versions, extras, the processor and what compiled code it can run.
+    """Show versions, extras, the processor and its compiled code, and which kernel each operator runs where.
 
     \b
     Examples:
@@ -45,6 +45,7 @@ def collect() -> dict[str, Any]:
             "memory_bytes": memory_bytes(),
         },
         "gpus": _gpus(),
+        "operators": _operators(),
     }
 
 
@@ -97,7 +98,15 @@ def _gpus() -> list[dict[str, Any]]:
     ]
 
 
+def _operators() -> dict[str, dict[str, dict[str, str]]]:
+    """For each operator and kind of device: the kernel, and the reason why it is that one."""
+    from featherweight.ops._kernels import kernels
+
+    return {name: {device: one._asdict() for device, one in devices.items()} for name, devices in kernels().items()}
+
+
 def _print(found: dict[str, Any]) -> None:
+    from rich import box
     from rich.table import Table
 
     table = Table(show_header=False, box=None, pad_edge=False)
@@ -105,7 +114,12 @@ def _print(found: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     for label, text in _lines(found):
         table.add_row(label, text)
-    print_table(table)
+    operators = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("operator", "processor", "GPU"):
+        operators.add_column(heading, overflow="fold")
+    for name, devices in found["operators"].items():
+        operators.add_row(name, *(f"{one['kernel']}: {one['reason']}" for one in devices.values()))
+    print_table(table, operators)
 
 
 def _lines(found: dict[str, Any]) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,8 @@ except ModuleNotFoundError as error:
         raise
     native = None
 
+COMPILED = "compiled"  # what kernels are made of that run the compiled part
+
 Array = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from featherweight.ops._convolution import output_shape, wide
-from featherweight.ops._native import array, native
+from featherweight.ops._native import COMPILED, array, native
 
 from . import op, reference
 
@@ -61,6 +61,6 @@ def left_to_reference(x: Tensor, weight: Tensor) -> bool:
 
 
 if native is not None:
-    op.forward.kernel("cpu")(_adder2d)
-    op.input_gradient.kernel("cpu")(_input_gradient)
-    op.weight_gradient.kernel("cpu")(weight_gradient)
+    op.forward.kernel("cpu", COMPILED)(_adder2d)
+    op.input_gradient.kernel("cpu", COMPILED)(_input_gradient)
+    op.weight_gradient.kernel("cpu", "PyTorch's convolution")(weight_gradient)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from featherweight.ops._convolution import geometry, pair
 from featherweight.ops._library import operator
-from featherweight.ops._native import array, native
+from featherweight.ops._native import COMPILED, array, native
 
 from . import reference
 
@@ -65,7 +65,7 @@ def adder2d_int8(
     return forward(x, weight, scale, shift, zero, shortcut, float(shortcut_scale), *settings)
 
 
-@operator("adder2d_int8")
+@operator("adder2d_int8", only="cpu")
 def forward(
     x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, zero: int, shortcut: Tensor | None, shortcut_scale: float,
     stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int,
@@ -113,7 +113,7 @@ def _check(
 
 if native is not None:
 
-    @forward.kernel("cpu")
+    @forward.kernel("cpu", COMPILED)
     def _(
         x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, zero: int, shortcut: Tensor | None,
         shortcut_scale: float, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int,

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from featherweight.ops._convolution import output_shape
-from featherweight.ops._native import Array, array, native
+from featherweight.ops._native import COMPILED, Array, array, native
 
 from . import conv2d, matmul, multiply, reference
 from ._check import check_types
 
 if native is not None:
 
-    @conv2d.forward.kernel("cpu")
+    @conv2d.forward.kernel("cpu", COMPILED)
     def _conv2d(
         x: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int],
         dilation: Sequence[int], groups: int, backward: str, compensation: float,
@@ -31,7 +31,7 @@ if native is not None:
             native.mitchell_conv2d(*tensors, *settings, array(y), torch.get_num_threads())
         return y
 
-    @conv2d.conv2d_input_gradient.kernel("cpu")
+    @conv2d.conv2d_input_gradient.kernel("cpu", COMPILED)
     def _input_gradient(
         grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
         groups: int, backward: str, compensation: float,
@@ -45,7 +45,7 @@ if native is not None:
         native.mitchell_input_gradient(*tensors, *settings, *rule, array(result), torch.get_num_threads())
         return result
 
-    @conv2d.conv2d_weight_gradient.kernel("cpu")
+    @conv2d.conv2d_weight_gradient.kernel("cpu", COMPILED)
     def _weight_gradient(
         grad: Tensor, x: Tensor, weight: Tensor, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
         groups: int, backward: str, compensation: float,
@@ -59,23 +59,23 @@ if native is not None:
         native.mitchell_weight_gradient(*tensors, *settings, *rule, array(result), torch.get_num_threads())
         return result
 
-    @matmul.forward.kernel("cpu")
+    @matmul.forward.kernel("cpu", COMPILED)
     def _matmul(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
         matmul.check_matrices(a, b)
         return _product(a, b, None, compensation)
 
-    @matmul.matmul_gradient.kernel("cpu")
+    @matmul.matmul_gradient.kernel("cpu", COMPILED)
     def _matmul_gradient(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
         if backward == "approximate":
             return _product(grad, b.mT, None, compensation)
         return _product(b, grad.mT, a, compensation)  # the rows are b's; what comes is turned
 
-    @multiply.forward.kernel("cpu")
+    @multiply.forward.kernel("cpu", COMPILED)
     def _multiply(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
         check_types(a, b)
         return _elementwise(a, b, None, compensation)
 
-    @multiply.multiply_gradient.kernel("cpu")
+    @multiply.multiply_gradient.kernel("cpu", COMPILED)
     def _multiply_gradient(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
         return _elementwise(grad, b, a if backward == "exact" else None, compensation)
 

@@ -33,4 +33,4 @@ def _late(name: str) -> Callable[..., Tensor]:
 
 if find_spec("triton") is not None:
     for name, operator in KERNELS.items():
-        operator.kernel("cuda")(_late(name))
+        operator.kernel("cuda", "Triton")(_late(name))
