@@ -1,7 +1,7 @@
 // The adder layer on bytes: sums of absolute differences, scaled, shifted and rounded to the bytes of the next layer.
 #pragma once
 
-#include "adder2d_int8_tiles.hpp"
+#include "adder2d_int8_windows.hpp"
 #include "planes.hpp"
 #include "threads.hpp"
 

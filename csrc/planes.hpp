@@ -62,11 +62,12 @@ class Planes {
         : phase(ceiling(width + border.left + border.right, columns.stride)),
           row(phase * columns.stride),
           plane((height + border.top + border.bottom) * row),
-          data(from.data - border.top * from.row - border.left),
+          data(from.data),
           stride_(columns.stride),
           kept_(columns.stride == 1 && from.border >= border.largest() && (slack == 0 || from.border > 0)),
           copy_(kept_ ? 0 : planes * plane + slack) {
         if (kept_) {
+            data -= border.top * from.row + border.left;
             row = from.row, plane = from.plane;
             return;
         }
