@@ -7,7 +7,8 @@ Run: python benchmarks/multiplication_free.py [--threads 1 2] [--rounds 15] [PAR
 
 PARTS: forward (AdderNet's layers against convolutions), step (a training step of ResNet-20), published (against the
 authors' formulation), memory (of that training step), mitchell (convolution by integer addition), int8 (AdderNet's
-layers in bytes against oneDNN's int8 convolutions), network (ResNet-20 in bytes against ONNX Runtime's). Default: all.
+layers in bytes against oneDNN's int8 convolutions), network (ResNet-20 in bytes against ONNX Runtime's int8 and, where
+it is installed, OpenVINO's of the same file; the faster counts). Default: all.
 Both sides of int8 are kept to AVX2 by ONEDNN_MAX_CPU_ISA=AVX2 FEATHERWEIGHT_ISA=avx2.
 """
 
@@ -24,6 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -41,7 +43,7 @@ PUBLISHED_BAR = 80  # times faster
 MEMORY_BAR = 1.5  # times the memory
 MITCHELL_BAR = 0.35  # times the speed of conv2d
 INT8_BAR, AVX2_BAR = 0.9, 1.5  # times the speed of oneDNN's int8 convolution
-ONE_BAR, MANY_BAR = 1.2, 1.0  # times the speed of ONNX Runtime's int8 network, with one picture and with 64
+BATCHES = {1: 1.2, 64: 1.0}  # pictures at once: times the speed of the others' fastest int8 network
 
 
 class Layer(NamedTuple):
@@ -242,25 +244,42 @@ def compare_int8(layer: Layer, rounds: int) -> float:
     )  # fmt: skip
 
 
+def openvino(path: Path, batch: int, threads: int) -> Callable[[np.ndarray], object] | None:
+    """OpenVINO's runner of an int8 ONNX file for one size of batch, or None where it is not installed, as it says."""
+    try:
+        from openvino import Core
+    except ModuleNotFoundError:
+        print("  OpenVINO is not compared: this needs the package 'openvino', which is not installed")
+        return None
+    # Without the first setting what is not quantized runs in bfloat16.
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
+    core = Core()
+    model = core.read_model(path)
+    model.reshape([batch, 3, 32, 32])
+    runner: Callable[[np.ndarray], object] = core.compile_model(model, "CPU", settings)
+    return runner
+
+
 def network(rounds: int) -> None:
-    """ResNet-20 on pictures of 32 x 32: ours of adder layers in bytes, ONNX Runtime's of convolutions in int8."""
+    """ResNet-20 on pictures of 32 x 32: ours of adder layers in bytes, others' of convolutions in int8."""
     pictures = torch.rand(128, 3, 32, 32).numpy()
+    threads = torch.get_num_threads()
     with tempfile.TemporaryDirectory() as folder:
-        ours = Path(folder) / "ours.safetensors"
+        ours, theirs = Path(folder) / "ours.safetensors", Path(folder) / "int8.onnx"
         adder_int8.export(create("adder_resnet20").eval(), ours, pictures)
-        theirs = Path(folder) / "float.onnx"
-        export(fold_batch_norm(create("resnet20")), theirs, metadata={}, input_size=(3, 32, 32))
-        quantize(theirs, Path(folder) / "int8.onnx", pictures)
-        threads = torch.get_num_threads()
-        runners = adder_int8.load(ours, threads), load(Path(folder) / "int8.onnx", threads)
-    for batch, bar in ((1, ONE_BAR), (64, MANY_BAR)):
-        calls = {
-            name: partial(runner, pictures[:batch]) for name, runner in zip(("ours", "theirs"), runners, strict=True)
-        }
-        found = measure_latency(calls, rounds=rounds * 20)
-        mine, other = (found[name].median_seconds for name in ("ours", "theirs"))
-        print(f"  batch {batch}: {mine * 1e3:.3f} ms against {other * 1e3:.3f} ms: {other / mine:.2f} times the speed "
-              f"(bar {bar})")  # fmt: skip
+        export(fold_batch_norm(create("resnet20")), Path(folder) / "float.onnx", metadata={}, input_size=(3, 32, 32))
+        quantize(Path(folder) / "float.onnx", theirs, pictures)
+        runners = {"ours": adder_int8.load(ours, threads), "ONNX Runtime": load(theirs, threads)}
+        others = {batch: openvino(theirs, batch, threads) for batch in BATCHES}
+    for batch, bar in BATCHES.items():
+        calls = {name: partial(runner, pictures[:batch]) for name, runner in runners.items()}
+        if runner := others[batch]:
+            calls["OpenVINO"] = partial(runner, pictures[:batch])
+        found = {name: one.median_seconds for name, one in measure_latency(calls, rounds=rounds * 20).items()}
+        mine, best = found.pop("ours"), min(found, key=found.__getitem__)
+        told = ", ".join(f"{seconds * 1e3:.3f} ms of {name}" for name, seconds in found.items())
+        print(f"  batch {batch}: {mine * 1e3:.3f} ms against {told}: {found[best] / mine:.2f} times the speed of "
+              f"{best} (bar {bar})")  # fmt: skip
 
 
 PARTS = {

@@ -1,21 +1,21 @@
 // The adder layer on bytes: sums of absolute differences, scaled, shifted and rounded to the bytes of the next layer.
 #pragma once
 
-#include <cmath>
-
-#include "adder2d_int8_tiles.hpp"
-#include "convolution.hpp"
-#include "memory.hpp"
+#include "adder2d_int8_windows.hpp"
+#include "planes.hpp"
 #include "threads.hpp"
 
 namespace featherweight {
 namespace FEATHERWEIGHT_ISA {
 namespace adder2d_int8 {
 
+constexpr Index kPlanes = 1 << 18;  // bytes of planes at a time, for each thread
+
 // How a layer is computed, and how long its filters are then.
 struct Plan {
     bool windows;
-    Index quads, steps, filter_bytes;  // of four terms for a kernel's row; steps of a tile; bytes of one filter
+    Index quads, terms, steps;  // of four terms for a kernel's row; terms, and steps of a tile
+    Index tiles, tile_bytes;    // of filters, for a group
 
     explicit Plan(const Convolution& c) {
 #if defined(__AVX512BW__)
@@ -24,183 +24,145 @@ struct Plan {
         windows = false;
 #endif
         quads = (c.kernel[1] + 3) / 4;
-        steps = windows ? c.group_channels() * c.kernel[0] * quads : (c.depth() + 7) / 8;
-        filter_bytes = steps * (windows ? 4 : 8);
+        terms = windows ? c.group_channels() * c.kernel[0] * quads : c.depth();
+        steps = windows ? terms : (terms + 7) / 8;
+        tiles = ceiling(c.group_filters(), kRows);
+        tile_bytes = steps * kRows * (windows ? 4 : 8);
     }
 };
 
-inline Index rounded_up(Index count, Index step) { return (count + step - 1) / step * step; }
-
 // Bytes of all filters of a layer, as `pack_filters` lays them.
 inline Index packed_size(const Convolution& c) {
-    return c.groups * rounded_up(c.group_filters(), kRows) * Plan(c).filter_bytes;
+    const Plan plan(c);
+    return c.groups * plan.tiles * plan.tile_bytes;
+}
+
+// A tile of filters [rows, lines, length], in steps of kStep terms of a line.
+template <int kStep>
+inline void pack_tile(const Byte* weight, Index rows, Index lines, Index length, Byte* to) {
+    for (Index line = 0; line < lines; ++line)
+        for (Index at = 0; at < length; at += kStep, to += kRows * kStep)
+            for (Index r = 0; r < rows; ++r) {
+                const Byte* from = weight + (r * lines + line) * length + at;
+                const Index count = least(length - at, kStep);
+                if (count == kStep) std::memcpy(to + r * kStep, from, kStep);
+                else if (count == 3) std::memcpy(to + r * kStep, from, 3);  // the row of a usual kernel
+                else
+                    for (Index i = 0; i < count; ++i) to[r * kStep + i] = from[i];
+            }
 }
 
 // weight [O, C/groups, kh, kw] -> packed; what is added to fill up steps and tiles is zero.
 inline void pack_filters(const Convolution& c, const Byte* weight, Byte* packed) {
     const Plan plan(c);
     std::memset(packed, 0, static_cast<std::size_t>(packed_size(c)));
-    const Index rows = c.group_channels() * c.kernel[0], width = plan.windows ? 4 * plan.quads : c.kernel[1];
-    for (Index o = 0; o < c.filters; ++o) {
-        const Index group = o / c.group_filters(), own = o % c.group_filters();
-        Byte* to = packed + (group * rounded_up(c.group_filters(), kRows) + own) * plan.filter_bytes;
-        for (Index row = 0; row < rows; ++row)
-            std::memcpy(to + row * width, weight + (o * rows + row) * c.kernel[1],
-                        static_cast<std::size_t>(c.kernel[1]));
-    }
+    for (Index group = 0; group < c.groups; ++group)
+        for (Index o = 0; o < c.group_filters(); o += kRows, packed += plan.tile_bytes) {
+            const Index rows = least(kRows, c.group_filters() - o);
+            const Byte* from = weight + (group * c.group_filters() + o) * c.depth();
+            if (plan.windows) pack_tile<4>(from, rows, c.group_channels() * c.kernel[0], c.kernel[1], packed);
+            else pack_tile<8>(from, rows, 1, c.depth(), packed);
+        }
 }
 
-// Pictures with `zero` around them, each row's columns sorted by what remains after division by the stride; behind
-// all of them some bytes that may be read.
-struct Planes {
-    static constexpr Index kSlack = 64;
-    Index phase, row, plane;
-    Scratch<Byte> copy;
+// Where outputs lie: in panels they follow each other line by line, and a line takes whole pieces.
+struct Lines {
+    struct Steps {
+        Index line, image;  // from one to the next
+    };
+    Index number, length, pitch;  // of a picture; outputs of one; columns that it takes in panels
+    Steps from, to, added;        // in the planes, in y, in the shortcut
 
-    Planes(const Convolution& c, const Byte* x, Byte zero, int threads)
-        : phase((c.width + 2 * c.padding[1] + c.stride[1] - 1) / c.stride[1]),
-          row(phase * c.stride[1]),
-          plane((c.height + 2 * c.padding[0]) * row),
-          copy(c.images * c.channels * plane + kSlack) {
-        const Index lines = c.height + 2 * c.padding[0], stride = c.stride[1], left = c.padding[1];
-        struct Columns {
-            Index from, to, count;  // first in the picture, first in the row, how many
-        };
-        Scratch<Columns> some(stride);
-        for (Index remainder = 0; remainder < stride; ++remainder) {
-            const Index first = (remainder + stride - left % stride) % stride;
-            const Index count = first < c.width ? (c.width - first + stride - 1) / stride : 0;
-            some[remainder] = {first, remainder * phase + (first + left) / stride, count};
-        }
-#pragma omp parallel for num_threads(threads) schedule(static)
-        for (Index p = 0; p < c.images * c.channels; ++p) {
-            Byte* out = copy + p * plane;
-            for (Index i = 0; i < lines; ++i, out += row) {
-                const Index line = i - c.padding[0];
-                std::memset(out, zero, static_cast<std::size_t>(row));
-                if (line < 0 || line >= c.height) continue;
-                const Byte* from = x + (p * c.height + line) * c.width;
-                if (stride == 1) {
-                    std::memcpy(out + left, from, static_cast<std::size_t>(c.width));
-                    continue;
-                }
-                for (Index remainder = 0; remainder < stride; ++remainder) {
-                    Byte* to = out + some[remainder].to;
-                    const Byte* first = from + some[remainder].from;
-                    const Index count = some[remainder].count;
-                    if (stride == 2) {  // which a compiler makes vectors of
-                        for (Index at = 0; at < count; ++at) to[at] = first[2 * at];
-                    } else {
-                        for (Index at = 0; at < count; ++at) to[at] = first[stride * at];
-                    }
-                }
+    // Cuts the columns of a panel into runs, of at most `most` columns.
+    int cut(Index begin, Index images, Index most, Run* runs) const {
+        const Index first = begin / pitch;
+        Index column = begin - first * pitch, image = first / number, line = first - image * number;
+        int found = 0;
+        for (int at = 0; at < kColumns && image < images; column = 0) {
+            const Index here = least(pitch - column, kColumns - at), count = least(length - column, here);
+            const auto place = [&](const Steps& step) { return image * step.image + line * step.line + column; };
+            Run run{place(from), place(to), place(added), at, 0};
+            for (Index left = count; left > 0; left -= run.count) {
+                run.count = static_cast<int>(least(left, most));
+                runs[found++] = run;
+                run.from += run.count, run.to += run.count, run.added += run.count, run.at += run.count;
             }
+            at += static_cast<int>(here);
+            if (++line == number) line = 0, ++image;
         }
+        return found;
     }
 };
 
-// Scales, shifts and rounds `count` sums of one filter side by side to bytes; a shortcut's bytes are scaled and added.
-inline void to_bytes(const std::int32_t* sums, const std::int32_t* extra, Index count, float scale, float shift,
-                     const Byte* shortcut, float shortcut_scale, Byte* y) {
-#if defined(__AVX512BW__)
-    const bool whole = count == 16;
-    const __mmask16 some = static_cast<__mmask16>((1u << count) - 1u);
-    __m512i sum = _mm512_loadu_si512(sums);
-    if (extra != nullptr) sum = _mm512_sub_epi32(sum, _mm512_loadu_si512(extra));
-    __m512 value = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(sum), _mm512_set1_ps(scale)), _mm512_set1_ps(shift));
-    if (shortcut != nullptr) {
-        const __m128i own =
-            whole ? _mm_loadu_si128(reinterpret_cast<const __m128i*>(shortcut)) : _mm_maskz_loadu_epi8(some, shortcut);
-        const __m512 bytes = _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(own));
-        value = _mm512_add_ps(value, _mm512_mul_ps(bytes, _mm512_set1_ps(shortcut_scale)));
-    }
-    value = _mm512_max_ps(_mm512_setzero_ps(), _mm512_min_ps(value, _mm512_set1_ps(255.0f)));
-    const __m128i rounded = _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(value));
-    if (whole) _mm_storeu_si128(reinterpret_cast<__m128i*>(y), rounded);
-    else _mm_mask_storeu_epi8(y, some, rounded);
-#else
-    for (Index i = 0; i < count; ++i) {
-        float value = static_cast<float>(sums[i] - (extra == nullptr ? 0 : extra[i])) * scale + shift;
-        if (shortcut != nullptr) value += static_cast<float>(shortcut[i]) * shortcut_scale;
-        value = value < 255.0f ? value : 255.0f;
-        value = value > 0.0f ? value : 0.0f;
-        y[i] = static_cast<Byte>(std::nearbyintf(value));
-    }
-#endif
-}
+// What a layer's sums become.
+struct Rounding {
+    const float *scale, *shift;
+    Maps<const Byte> shortcut;
+    float shortcut_scale;
+    Maps<Byte> y;
 
-struct Piece {
-    Index from, to, count;  // in the planes of the group's first channel; in y, first channel; outputs
+    // Scales, shifts and rounds the sums of one filter; a shortcut's bytes are scaled and added.
+    template <bool kAdds>
+    void round(const std::int32_t* sums, const Run* runs, int number, Index filter) const {
+        const Floats factor = all(scale[filter]), more = all(shift[filter]), of_shortcut = all(shortcut_scale);
+        Byte* to = y.data + filter * y.plane;
+        const Byte* added = shortcut.data + filter * shortcut.plane;
+        for (const Run* run = runs; run < runs + number; ++run) {
+            Floats value = add(multiply(numbers(sums + run->at), factor), more);
+            if (kAdds) value = add(value, multiply(load_bytes(added + run->added, run->count), of_shortcut));
+            store_bytes(to + run->to, value, run->count);
+        }
+    }
 };
 
 template <class Way>
-inline void sweep(const Convolution& c, const Plan& plan, const Planes& planes, const Byte* filters, const float* scale,
-                  const float* shift, const Byte* shortcut, float shortcut_scale, Byte* y, int threads) {
-    constexpr int kPieces = Way::kPieces, kWidth = kPieces * kPiece;
-    const Index terms = plan.windows ? plan.steps : c.depth();
-    Scratch<Index> offsets(terms);
-    for (Index k = 0; k < terms; ++k) {
-        const Index columns = plan.windows ? plan.quads : c.kernel[1], row = k / columns;
-        const Index channel = row / c.kernel[0], down = row % c.kernel[0] * c.dilation[0];
-        const Index right = k % columns * (plan.windows ? 4 : c.dilation[1]);
-        offsets[k] =
-            channel * planes.plane + down * planes.row + right % c.stride[1] * planes.phase + right / c.stride[1];
-    }
-    const Index height = c.output(0), width = c.output(1), pixels = height * width;
-    const bool flat = c.stride[0] * planes.row == width;  // rows without a gap are one
-    const Index lines = flat ? 1 : height, length = pixels / lines, line_pieces = (length + kPiece - 1) / kPiece;
-    const Index pieces = c.images * lines * line_pieces, panels = (pieces + kPieces - 1) / kPieces;
-    const Index group_filters = c.group_filters(), tiles = (group_filters + kRows - 1) / kRows;
-    Index parts = 1;
-    while (threads > 1 && parts < tiles && c.groups * panels * parts < 4 * threads) ++parts;
-    const Index part = (tiles + parts - 1) / parts * kRows;
-    const Index panel_bytes = plan.steps * kPieces * Way::kPieceBytes;
+inline void sweep(const Convolution& c, const Plan& plan, const Planes<Byte>& planes, const Byte* filters,
+                  const Rounding& rounding, int threads) {
+    Scratch<Index> offsets(plan.terms);
+    Index* offset = offsets;
+    for (Index channel = 0; channel < c.group_channels(); ++channel)
+        for (Index i = 0; i < c.kernel[0]; ++i)
+            for (Index j = 0; j < c.kernel[1]; j += plan.windows ? 4 : 1)
+                *offset++ = channel * planes.plane + planes.offset(i * c.dilation[0], j * c.dilation[1]);
+    const Maps<Byte>& y = rounding.y;
+    const Maps<const Byte>& shortcut = rounding.shortcut;
+    const Index height = c.output(0), width = c.output(1), from_line = c.stride[0] * planes.row;
+    const bool flat = from_line == width && y.row == width && (shortcut.data == nullptr || shortcut.row == width);
+    const Lines lines{flat ? 1 : height,  // rows without a gap are one
+                      flat ? height * width : width,
+                      ceiling(flat ? height * width : width, Way::kAlign) * Way::kAlign,
+                      {from_line, c.channels * planes.plane},
+                      {y.row, c.filters * y.plane},
+                      {shortcut.row, c.filters * shortcut.plane}};
+    const Index columns = c.images * lines.number * lines.pitch, panels = ceiling(columns, kColumns);
+    Index parts = 1;  // of the filters, where there are too few panels to keep all threads busy
+    while (threads > 1 && parts < plan.tiles && c.groups * panels * parts < 4 * threads) ++parts;
+    const Index part = ceiling(plan.tiles, parts), panel_bytes = plan.steps * Way::kPanelBytes;
     Scratch<Byte> all_panels(threads * panel_bytes);
-    Scratch<std::int32_t> all_sums(threads * (kRows + 1) * kWidth + kPiece);  // the last piece is read as two
 #pragma omp parallel num_threads(threads)
     {
-        const int thread = thread_number();
-        Byte* panel = all_panels + thread * panel_bytes;
-        std::int32_t *sums = all_sums + thread * (kRows + 1) * kWidth, *extra = sums + kRows * kWidth;
-        Piece own[kPieces];
+        Byte* panel = all_panels + thread_number() * panel_bytes;
+        alignas(64) std::int32_t sums[(kRows + 1) * kColumns], extra[kColumns];
+        Run runs[kColumns], pieces[kColumns];  // the sums' as they are read; and written, a vector each
 #pragma omp for schedule(dynamic)
         for (Index item = 0; item < c.groups * panels * parts; ++item) {
-            const Index group = item / parts / panels, begin = item / parts % panels * kPieces;
-            std::memset(extra, 0, sizeof(std::int32_t) * kWidth);
-            Index line = begin / line_pieces, at = begin % line_pieces * kPiece;
-            for (int p = 0; p < kPieces; ++p) {
-                if (begin + p >= pieces) {
-                    own[p] = {0, 0, 0};
-                    continue;
-                }
-                const Index image = line / lines, row = line % lines;
-                own[p] = {(image * c.channels + group * c.group_channels()) * planes.plane +
-                              row * c.stride[0] * planes.row + at,
-                          image * c.filters * pixels + row * length + at, length - at < kPiece ? length - at : kPiece};
-                Way::pack(planes.copy + own[p].from, offsets, terms, Index{kPieces} * Way::kPieceBytes,
-                          panel + p * Way::kPieceBytes, extra + p * kPiece, c.kernel[1], plan.quads);
-                at += kPiece;
-                if (at >= length) at = 0, ++line;
-            }
-            const Index first = item % parts * part, last = first + part < group_filters ? first + part : group_filters;
-            for (Index o = first; o < last; o += kRows) {
-                const Index row = group * rounded_up(group_filters, kRows) + o;
-                Way::tile(plan.steps, filters + row * plan.filter_bytes, plan.filter_bytes, panel, sums);
-                for (Index r = 0; r < kRows && o + r < last; ++r) {
-                    const Index filter = group * group_filters + o + r;
-                    for (int p = 0; p < kPieces; ++p) {
-                        int next = p;  // pieces that lie side by side are written together
-                        Index count = own[p].count;
-                        while (count == (next - p + 1) * kPiece && next - p < 1 && next + 1 < kPieces &&
-                               own[next + 1].count > 0 && own[next + 1].to == own[p].to + count)
-                            count += own[++next].count;
-                        if (count == 0) break;
-                        const Index to = own[p].to + filter * pixels;
-                        to_bytes(sums + r * kWidth + p * kPiece, plan.windows ? extra + p * kPiece : nullptr, count,
-                                 scale[filter], shift[filter], shortcut == nullptr ? nullptr : shortcut + to,
-                                 shortcut_scale, y + to);
-                        p = next;
-                    }
+            const Index group = item / parts / panels, begin = item / parts % panels * kColumns;
+            const int number = lines.cut(begin, c.images, kColumns, runs);
+            const int cuts = lines.cut(begin, c.images, kLanes, pieces);
+            const Index end = least(columns - begin, kColumns);
+            Way::pack({planes.data + group * c.group_channels() * planes.plane, runs, number, offsets, plan.terms,
+                       plan.steps},
+                      c.kernel[1], plan.quads, panel, extra);
+            for (Index tile = item % parts * part; tile < least(plan.tiles, (item % parts + 1) * part); ++tile) {
+                const Byte* own = filters + (group * plan.tiles + tile) * plan.tile_bytes;
+                for (Index at = 0; at < end; at += Way::kTile)
+                    Way::tile(plan.steps, own, panel + at / Way::kTile * plan.steps * Way::kStepBytes, extra + at,
+                              sums + at);
+                const Index rows = least(kRows, c.group_filters() - tile * kRows);
+                for (Index r = 0; r < rows; ++r) {
+                    const Index filter = group * c.group_filters() + tile * kRows + r;
+                    if (shortcut.data == nullptr) rounding.round<false>(sums + r * kColumns, pieces, cuts, filter);
+                    else rounding.round<true>(sums + r * kColumns, pieces, cuts, filter);
                 }
             }
         }
@@ -209,17 +171,34 @@ inline void sweep(const Convolution& c, const Plan& plan, const Planes& planes, 
 
 // x [N, C, H, W] bytes, filters by pack_filters -> y = round(sum |x - f| * scale[o] + shift[o]), [N, O, H', W'] bytes
 // from 0 to 255; with a shortcut, bytes as large as y, plus those times its scale. Padding is `zero`.
-inline void forward(const Convolution& c, const Byte* x, Byte zero, const Byte* filters, const float* scale,
-                    const float* shift, const Byte* shortcut, float shortcut_scale, Byte* y, int threads) {
+inline void forward(const Convolution& c, Maps<const Byte> x, Byte zero, const Byte* filters, const float* scale,
+                    const float* shift, Maps<const Byte> shortcut, float shortcut_scale, Maps<Byte> y, int threads) {
     const Plan plan(c);
-    const Planes planes(c, x, zero, threads);
+    const Index picture = c.channels * (c.height + 2 * c.padding[0]) * (c.width + 2 * c.padding[1]);
+    Convolution some = c;  // so many pictures at a time that their planes stay in the cache
+    some.images = least(c.images, ceiling(threads * kPlanes, picture));
+    for (Index first = 0; first < c.images; first += some.images) {
+        some.images = least(some.images, c.images - first);
+        const Planes<Byte> planes({x.data + first * c.channels * x.plane, x.row, x.plane, x.border},
+                                  some.images * c.channels, c.height, c.width,
+                                  {c.padding[0], c.padding[0], c.padding[1], c.padding[1]},
+                                  {c.kernel[0], c.dilation[0], c.stride[0]}, {c.kernel[1], c.dilation[1], c.stride[1]},
+                                  threads, zero, plan.windows ? kSlack : 0);
+        const Index done = first * c.filters;
+        const Byte* added = shortcut.data == nullptr ? nullptr : shortcut.data + done * shortcut.plane;
+        const Rounding rounding{scale,
+                                shift,
+                                {added, shortcut.row, shortcut.plane, 0},
+                                shortcut_scale,
+                                {y.data + done * y.plane, y.row, y.plane, 0}};
 #if defined(__AVX512BW__)
-    if (plan.windows) {
-        sweep<Windows>(c, plan, planes, filters, scale, shift, shortcut, shortcut_scale, y, threads);
-        return;
-    }
+        if (plan.windows) {
+            sweep<Windows>(some, plan, planes, filters, rounding, threads);
+            continue;
+        }
 #endif
-    sweep<Blocks>(c, plan, planes, filters, scale, shift, shortcut, shortcut_scale, y, threads);
+        sweep<Blocks>(some, plan, planes, filters, rounding, threads);
+    }
 }
 
 }  // namespace adder2d_int8

@@ -1,185 +1,207 @@
 // The inner loops of the adder layer on bytes.
 //
-// Processors sum absolute differences of bytes by one instruction, in one of two ways. Blocks: eight terms of a pixel
-// against eight of a filter. Windows (AVX-512): four terms of a filter's row against a row of the picture at four
-// places side by side, twice as many terms at once; a row of three is filled up with a zero, whose terms, the picture's
-// bytes, are taken off again.
+// Processors sum absolute differences of bytes by one instruction, in one of two ways. Blocks, here: eight terms of a
+// pixel against eight of a filter. Windows (AVX-512) are in a file of their own.
 #pragma once
 
-#include "simd.hpp"
+#include "bytes.hpp"
 
 namespace featherweight {
 namespace FEATHERWEIGHT_ISA {
 namespace adder2d_int8 {
 
-using Byte = std::uint8_t;
-using Index = std::int64_t;
+constexpr int kColumns = 64;  // outputs of a panel
+constexpr int kRows = 8;      // filters of a tile
 
-constexpr int kPiece = 8;  // outputs side by side in a row, which are handled together
-constexpr int kRows = 8;   // filters of a tile
+// Outputs of a panel that lie side by side in memory.
+struct Run {
+    Index from, to, added;  // of the first channel: of the group in the planes, of y, of the shortcut
+    int at, count;          // in the panel
+};
 
-// A tile's sums over `depth` steps: sums[r][pixel], for a panel of `kPieces` pieces and kRows filters `step` bytes
-// apart.
+// Of a panel: the planes' first pixel, where its runs are, and the offsets of the terms.
+struct Source {
+    const Byte* data;
+    const Run* runs;
+    int number;
+    const Index* offsets;
+    Index terms, steps;
+};
+
+// Panels of [kColumns / kTile][steps][kTile pixels][8 terms], filters of [steps][kRows][8 terms].
 struct Blocks {
-#if defined(__AVX512BW__)
-    static constexpr int kPieces = 3;
-#else
-    static constexpr int kPieces = 1;
-#endif
-    static constexpr int kStepBytes = 8;            // of a filter, at each step
-    static constexpr int kPieceBytes = 8 * kPiece;  // of a panel's piece, at each step
+    static constexpr int kTile = 16, kAlign = 1;  // columns of a tile; those that lie side by side in any case
+    static constexpr int kStepBytes = 128, kPanelBytes = 8 * kColumns;  // of a tile and of a panel, at each step
 
-    // panel [depth][kPieces][kPiece pixels][8 terms]
-    static void tile(Index depth, const Byte* filters, Index step, const Byte* panel, std::int32_t* sums) {
+    // sums[r][column] over all steps of one tile.
+    static void tile(Index steps, const Byte* filters, const Byte* panel, const std::int32_t*, std::int32_t* sums) {
 #if defined(__AVX512BW__)
-        __m512i sum[kRows][kPieces];
+        __m512i sum[kRows][2];
         for (auto& row : sum)
             for (auto& one : row) one = _mm512_setzero_si512();
-        for (Index k = 0; k < depth; ++k, panel += kPieces * kPieceBytes) {
-            __m512i x[kPieces];
-            for (int p = 0; p < kPieces; ++p) x[p] = _mm512_load_si512(panel + p * kPieceBytes);
+#pragma GCC unroll 2
+        for (Index k = 0; k < steps; ++k, panel += 128, filters += kRows * 8) {
+            const __m512i x[2] = {_mm512_load_si512(panel), _mm512_load_si512(panel + 64)};
             for (int r = 0; r < kRows; ++r) {
                 std::int64_t terms;
-                std::memcpy(&terms, filters + r * step + k * 8, 8);
+                std::memcpy(&terms, filters + r * 8, 8);
                 const __m512i f = _mm512_set1_epi64(terms);
-                for (int p = 0; p < kPieces; ++p) sum[r][p] = _mm512_add_epi64(sum[r][p], _mm512_sad_epu8(x[p], f));
+                for (int p = 0; p < 2; ++p) sum[r][p] = _mm512_add_epi64(sum[r][p], _mm512_sad_epu8(x[p], f));
             }
         }
+        const __m512i low = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
         for (int r = 0; r < kRows; ++r)
-            for (int p = 0; p < kPieces; ++p)
-                _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + (r * kPieces + p) * kPiece),
-                                    _mm512_cvtepi64_epi32(sum[r][p]));
+            _mm512_storeu_si512(sums + r * kColumns, _mm512_permutex2var_epi32(sum[r][0], low, sum[r][1]));
 #elif defined(__AVX2__)
-        for (int half = 0; half < kRows; half += kRows / 2) {
-            __m256i sum[kRows / 2][2];
-            for (auto& row : sum)
-                for (auto& one : row) one = _mm256_setzero_si256();
-            const Byte* at = panel;
-            for (Index k = 0; k < depth; ++k, at += kPieceBytes) {
-                const __m256i x[2] = {_mm256_load_si256(reinterpret_cast<const __m256i*>(at)),
-                                      _mm256_load_si256(reinterpret_cast<const __m256i*>(at + 32))};
-                for (int r = 0; r < kRows / 2; ++r) {
+        for (int part = 0; part < 4; ++part) {  // of eight pixels and four filters
+            const int pixel = part / 2 * 8, row = part % 2 * 4;
+            __m256i sum[4][2];
+            for (auto& one : sum) one[0] = one[1] = _mm256_setzero_si256();
+            const __m256i* at = reinterpret_cast<const __m256i*>(panel + pixel * 8);
+            const Byte* f = filters + row * 8;
+            for (Index k = 0; k < steps; ++k, at += 4, f += kRows * 8) {
+                const __m256i x[2] = {_mm256_load_si256(at), _mm256_load_si256(at + 1)};
+                for (int r = 0; r < 4; ++r) {
                     long long terms;
-                    std::memcpy(&terms, filters + (half + r) * step + k * 8, 8);
-                    const __m256i f = _mm256_set1_epi64x(terms);
-                    for (int p = 0; p < 2; ++p) sum[r][p] = _mm256_add_epi64(sum[r][p], _mm256_sad_epu8(x[p], f));
+                    std::memcpy(&terms, f + r * 8, 8);
+                    for (int p = 0; p < 2; ++p)
+                        sum[r][p] = _mm256_add_epi64(sum[r][p], _mm256_sad_epu8(x[p], _mm256_set1_epi64x(terms)));
                 }
             }
-            for (int r = 0; r < kRows / 2; ++r)
-                for (int p = 0; p < 2; ++p) {
-                    long long lane[4];
-                    _mm256_storeu_si256(reinterpret_cast<__m256i*>(lane), sum[r][p]);
-                    for (int i = 0; i < 4; ++i)
-                        sums[(half + r) * kPiece + p * 4 + i] = static_cast<std::int32_t>(lane[i]);
-                }
+            for (int r = 0; r < 4; ++r) {
+                const __m256i both = _mm256_castps_si256(
+                    _mm256_shuffle_ps(_mm256_castsi256_ps(sum[r][0]), _mm256_castsi256_ps(sum[r][1]), 0x88));
+                _mm256_storeu_si256(reinterpret_cast<__m256i*>(sums + (row + r) * kColumns + pixel),
+                                    _mm256_permute4x64_epi64(both, 0xd8));
+            }
         }
 #else
         for (int r = 0; r < kRows; ++r) {
-            std::int32_t sum[kPiece] = {};
-            for (Index k = 0; k < depth; ++k)
-                for (int i = 0; i < kPiece; ++i)
+            std::int32_t sum[kTile] = {};
+            for (Index k = 0; k < steps; ++k)
+                for (int i = 0; i < kTile; ++i)
                     for (int term = 0; term < 8; ++term) {
-                        const int difference = panel[(k * kPiece + i) * 8 + term] - filters[r * step + k * 8 + term];
+                        const int difference = panel[(k * kTile + i) * 8 + term] - filters[(k * kRows + r) * 8 + term];
                         sum[i] += difference < 0 ? -difference : difference;
                     }
-            for (int i = 0; i < kPiece; ++i) sums[r * kPiece + i] = sum[i];
+            for (int i = 0; i < kTile; ++i) sums[r * kColumns + i] = sum[i];
         }
 #endif
     }
 
-    // Lays one piece of the panel: bytes of pixels side by side, at the offsets of eight terms a step.
-    static void pack(const Byte* from, const Index* offsets, Index terms, Index stride, Byte* panel, std::int32_t*,
-                     Index, Index) {
-        for (Index k = 0; k < terms; k += 8, panel += stride) {
+#if defined(__AVX512BW__)
+    static void pack(const Source& s, Index, Index, Byte* panel, std::int32_t*) {
+        const Index tile = s.steps * 128;
+        for (int begin = 0; begin < kColumns; begin += 32, panel += 2 * tile) {
+            struct {
+                const Byte* from;
+                __mmask32 mask;
+            } parts[32];
+            int number = 0;
+            for (int n = 0; n < s.number; ++n) {
+                const Run& run = s.runs[n];
+                const int low = run.at > begin ? run.at - begin : 0;
+                const int high = run.at + run.count < begin + 32 ? run.at + run.count - begin : 32;
+                if (low >= high) continue;
+                const auto mask = static_cast<__mmask32>(((std::uint64_t{1} << high) - 1) & (~std::uint64_t{0} << low));
+                parts[number++] = {s.data + run.from + begin - run.at, mask};
+            }
+            if (number == 0) return;
+            if (number == 1 && parts[0].mask == ~__mmask32{0}) {
+                turn(s, panel, tile, [&](Index offset) {
+                    return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(parts[0].from + offset));
+                });
+            } else {
+                turn(s, panel, tile, [&](Index offset) {
+                    __m256i row = _mm256_maskz_loadu_epi8(parts[0].mask, parts[0].from + offset);
+                    for (int n = 1; n < number; ++n)
+                        row = _mm256_mask_loadu_epi8(row, parts[n].mask, parts[n].from + offset);
+                    return row;
+                });
+            }
+        }
+    }
+
+    // From rows of 32 pixels, one for each term, to eight terms of each pixel, in two tiles.
+    template <class Load>
+    static void turn(const Source& s, Byte* panel, Index tile, const Load& load) {
+        const __m512i left = _mm512_setr_epi32(0, 8, 1, 9, 2, 10, 3, 11, 16, 24, 17, 25, 18, 26, 19, 27);
+        const __m512i right = _mm512_add_epi32(left, _mm512_set1_epi32(4));
+        for (Index k = 0; k < s.terms; k += 8, panel += 128) {
+            const auto row = [&](Index term) {
+                return term < s.terms ? load(s.offsets[term]) : _mm256_setzero_si256();
+            };
+            __m512i rows[4];  // terms 0 and 4, 1 and 5, ...
+            for (int i = 0; i < 4; ++i)
+                rows[i] = _mm512_inserti64x4(_mm512_castsi256_si512(row(k + i)), row(k + 4 + i), 1);
+            const __m512i low[2] = {_mm512_unpacklo_epi8(rows[0], rows[1]), _mm512_unpacklo_epi8(rows[2], rows[3])};
+            const __m512i high[2] = {_mm512_unpackhi_epi8(rows[0], rows[1]), _mm512_unpackhi_epi8(rows[2], rows[3])};
+            const __m512i fours[4] = {// four terms of pixels 0 to 3, 4 to 7, ..., and 16 pixels behind them
+                                      _mm512_unpacklo_epi16(low[0], low[1]), _mm512_unpackhi_epi16(low[0], low[1]),
+                                      _mm512_unpacklo_epi16(high[0], high[1]), _mm512_unpackhi_epi16(high[0], high[1])};
+            for (int half = 0; half < 2; ++half) {
+                const __m512i &a = fours[2 * half], &b = fours[2 * half + 1];
+                _mm512_store_si512(panel + 64 * half, _mm512_permutex2var_epi32(a, left, b));
+                _mm512_store_si512(panel + tile + 64 * half, _mm512_permutex2var_epi32(a, right, b));
+            }
+        }
+    }
+#else
+    static void pack(const Source& s, Index, Index, Byte* panel, std::int32_t*) {
+        for (int begin = 0, n = 0; begin < kColumns && n < s.number; begin += kTile) {
+            const bool whole = s.runs[n].at <= begin && s.runs[n].at + s.runs[n].count >= begin + kTile;
+            for (Index k = 0; k < s.terms; k += 8, panel += 8 * kTile) {
+                const Byte* rows[8];
+                Byte own[8][kTile] = {};
+                for (int i = 0; i < 8; ++i) {
+                    rows[i] = own[i];
+                    if (k + i >= s.terms) continue;
+                    const Byte* from = s.data + s.offsets[k + i];
+                    if (whole) rows[i] = from + s.runs[n].from + begin - s.runs[n].at;
+                    else gather(s, n, begin, from, own[i]);
+                }
+                turn(rows, panel);
+            }
+            while (n < s.number && s.runs[n].at + s.runs[n].count <= begin + kTile) ++n;
+        }
+    }
+
+    static void gather(const Source& s, int n, int begin, const Byte* from, Byte* to) {
+        for (; n < s.number && s.runs[n].at < begin + kTile; ++n) {
+            const Run& run = s.runs[n];
+            const int low = run.at > begin ? run.at : begin;
+            const int high = run.at + run.count < begin + kTile ? run.at + run.count : begin + kTile;
+            std::memcpy(to + low - begin, from + run.from + low - run.at, static_cast<std::size_t>(high - low));
+        }
+    }
+
+    // From rows of kTile pixels, one for each term, to eight terms of each pixel.
+    static void turn(const Byte* const* rows, Byte* panel) {
 #if defined(__AVX2__)
-            __m128i row[8];
-            for (int i = 0; i < 8; ++i)
-                row[i] = k + i < terms ? _mm_loadl_epi64(reinterpret_cast<const __m128i*>(from + offsets[k + i]))
-                                       : _mm_setzero_si128();
+        __m128i row[8];
+        for (int i = 0; i < 8; ++i) row[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(rows[i]));
+        __m128i* to = reinterpret_cast<__m128i*>(panel);
+        for (int half = 0; half < 2; ++half, to += 4) {
             __m128i pairs[4], fours[4];
-            for (int i = 0; i < 4; ++i) pairs[i] = _mm_unpacklo_epi8(row[2 * i], row[2 * i + 1]);
+            for (int i = 0; i < 4; ++i)
+                pairs[i] = half ? _mm_unpackhi_epi8(row[2 * i], row[2 * i + 1])
+                                : _mm_unpacklo_epi8(row[2 * i], row[2 * i + 1]);
             for (int i = 0; i < 2; ++i) {
                 fours[2 * i] = _mm_unpacklo_epi16(pairs[2 * i], pairs[2 * i + 1]);
                 fours[2 * i + 1] = _mm_unpackhi_epi16(pairs[2 * i], pairs[2 * i + 1]);
             }
-            __m128i* to = reinterpret_cast<__m128i*>(panel);
             for (int i = 0; i < 2; ++i) {
                 _mm_store_si128(to + 2 * i, _mm_unpacklo_epi32(fours[i], fours[2 + i]));
                 _mm_store_si128(to + 2 * i + 1, _mm_unpackhi_epi32(fours[i], fours[2 + i]));
             }
+        }
 #else
-            for (int i = 0; i < kPiece; ++i)
-                for (int term = 0; term < 8; ++term)
-                    panel[i * 8 + term] = k + term < terms ? from[offsets[k + term] + i] : Byte{0};
+        for (int i = 0; i < kTile; ++i)
+            for (int term = 0; term < 8; ++term) panel[i * 8 + term] = rows[term][i];
 #endif
-        }
     }
-};
-
-#if defined(__AVX512BW__)
-struct Windows {
-    static constexpr int kPieces = 12;
-    static constexpr int kStepBytes = 4;
-    static constexpr int kPieceBytes = 16;
-    static constexpr int kVectors = kPieces / 4;
-    static constexpr Index kSteps = 64;  // so many sums of four differences fit 16 bits
-
-    // Lays one piece of the panel, and sums what the zeros behind a kernel's row meet.
-    static void pack(const Byte* from, const Index* offsets, Index steps, Index stride, Byte* panel,
-                     std::int32_t* extra, Index kernel, Index quads) {
-        __m256i sum = _mm256_setzero_si256();
-        const auto copy = [&](const Byte* at) {
-            _mm_store_si128(reinterpret_cast<__m128i*>(panel), _mm_loadu_si128(reinterpret_cast<const __m128i*>(at)));
-            panel += stride;
-        };
-        const auto take = [&](const Byte* at) {
-            sum = _mm256_add_epi32(sum, _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(at))));
-        };
-        if (kernel == 3) {  // the usual one, without the loops inside
-            for (Index k = 0; k < steps; ++k) {
-                copy(from + offsets[k]);
-                take(from + offsets[k] + 3);
-            }
-        } else {
-            for (Index k = 0; k < steps; k += quads) {
-                for (Index quad = 0; quad < quads; ++quad) copy(from + offsets[k + quad]);
-                for (Index behind = kernel; behind < 4 * quads; ++behind) take(from + offsets[k] + behind);
-            }
-        }
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(extra), sum);
-    }
-
-    // panel [depth][kPieces][16 bytes side by side]
-    static void tile(Index depth, const Byte* filters, Index step, const Byte* panel, std::int32_t* sums) {
-        for (Index begin = 0; begin < depth; begin += kSteps) {
-            const Index end = begin + kSteps < depth ? begin + kSteps : depth;
-            __m512i sum[kRows][kVectors];
-            for (auto& row : sum)
-                for (auto& one : row) one = _mm512_setzero_si512();
-            for (Index k = begin; k < end; ++k) {
-                __m512i x[kVectors];
-                for (int v = 0; v < kVectors; ++v)
-                    x[v] = _mm512_load_si512(panel + (k * kPieces + 4 * v) * kPieceBytes);
-                for (int r = 0; r < kRows; ++r) {
-                    std::int32_t terms;
-                    std::memcpy(&terms, filters + r * step + k * 4, 4);
-                    const __m512i f = _mm512_set1_epi32(terms);
-                    for (int v = 0; v < kVectors; ++v)  // of each 16 bytes, the places 0 to 7 and 4 to 11
-                        sum[r][v] = _mm512_add_epi16(sum[r][v], _mm512_dbsad_epu8(f, x[v], 0x94));
-                }
-            }
-            for (int r = 0; r < kRows; ++r)
-                for (int v = 0; v < kVectors; ++v) {
-                    std::int32_t* to = sums + (r * kVectors + v) * 32;
-                    const __m512i low = _mm512_cvtepu16_epi32(_mm512_castsi512_si256(sum[r][v]));
-                    const __m512i high = _mm512_cvtepu16_epi32(_mm512_extracti64x4_epi64(sum[r][v], 1));
-                    _mm512_storeu_si512(to, begin ? _mm512_add_epi32(low, _mm512_loadu_si512(to)) : low);
-                    _mm512_storeu_si512(to + 16, begin ? _mm512_add_epi32(high, _mm512_loadu_si512(to + 16)) : high);
-                }
-        }
-    }
-};
 #endif
+};
 
 }  // namespace adder2d_int8
 }  // namespace FEATHERWEIGHT_ISA

@@ -139,8 +139,9 @@ void adder2d_int8(BytesIn<4> x, BytesIn<4> weight, In<1> scale, In<1> shift, std
     nb::gil_scoped_release release;
     fw::Scratch<std::uint8_t> packed(kernels.adder2d_int8_packed_size(c));
     kernels.adder2d_int8_pack(c, weight.data(), packed);
-    kernels.adder2d_int8(c, x.data(), zero, packed, scale.data(), shift.data(), shortcut ? shortcut->data() : nullptr,
-                         shortcut_scale, y.data(), threads);
+    const auto added = fw::maps(shortcut ? shortcut->data() : nullptr, c.output(0), c.output(1));
+    kernels.adder2d_int8(c, fw::maps(x.data(), c.height, c.width), zero, packed, scale.data(), shift.data(), added,
+                         shortcut_scale, fw::maps(y.data(), c.output(0), c.output(1)), threads);
 }
 
 // A layer's geometry but for the picture, and its weight as a list, of [O, C/groups, kh, kw].

@@ -1,8 +1,6 @@
 // The ordinary convolution at the beginning of a network on bytes: floats in, bytes out.
 #pragma once
 
-#include <cmath>
-
 #include "patches.hpp"
 
 namespace featherweight {
@@ -40,11 +38,11 @@ struct Tile {
 };
 
 // y = round(conv(x) + shift[o]), no less than 0 and no more than 255.
-inline void forward(const Convolution& c, const float* x, const float* weight, const float* shift, std::uint8_t* y,
+inline void forward(const Convolution& c, const float* x, const float* weight, const float* shift, Maps<Byte> y,
                     int threads) {
     const Index depth = c.depth(), group_filters = c.group_filters();
     const Patches patches(c, x, threads);
-    const Index pixels = patches.grid.pixels();
+    const Grid output{c.images, c.output(0), c.output(1), c.filters * y.plane, y.row, 0};
     Scratch<Run> all_runs(threads * kWidth);
     Sweep{patches.planes.data, patches.grid, patches.offsets, depth, c.groups, group_filters, kWidth, kRows, kBlock}
         .run(threads, [&](const Panel& panel) {
@@ -57,16 +55,15 @@ inline void forward(const Convolution& c, const float* x, const float* weight, c
                                          panel.results + r * width);
             if (!panel.end) return;
             Run* runs = all_runs + panel.thread * kWidth;
-            const int number = cut(patches.output, panel.begin, panel.columns, runs);
+            const int number = cut(output, panel.begin, panel.columns, runs);
             for (Index r = 0; r < rows; ++r)
                 for (int n = 0; n < number; ++n) {
-                    std::uint8_t* to = y + runs[n].from + (filter + r) * pixels;
+                    std::uint8_t* to = y.data + runs[n].from + (filter + r) * y.plane;
                     const float* from = panel.results + r * width + runs[n].at;
-                    for (Index at = 0; at < runs[n].count; ++at) {
-                        float value = from[at] + shift[filter + r];
-                        value = value < 255.0f ? value : 255.0f;
-                        value = value > 0.0f ? value : 0.0f;
-                        to[at] = static_cast<std::uint8_t>(std::nearbyintf(value));
+                    for (Index at = 0, some; at < runs[n].count; at += some) {
+                        some = least(runs[n].count - at, kLanes);
+                        const Floats sums = some == kLanes ? load(from + at) : load_some(from + at, some);
+                        store_bytes(to + at, add(sums, all(shift[filter + r])), some);
                     }
                 }
         });

@@ -1,9 +1,14 @@
 // A network of adder layers on bytes: a list of steps, each from values that are there to a new one.
+//
+// A value has the border that the layers after it lay around their pictures, so that they read it where it lies.
+// Pictures go through all steps a few at a time, so that their values stay in the cache; each thread has pictures of
+// its own.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <stdexcept>
@@ -11,18 +16,19 @@
 #include <utility>
 #include <vector>
 
-#include "kernels.hpp"
+#include "int8_values.hpp"
+#include "threads.hpp"
 
 namespace featherweight {
 
 class Int8Network {
   public:
-    using Bytes = std::vector<std::uint8_t>;
-    using Floats = std::vector<float>;
+    using Bytes = int8_network::Bytes;
+    using Floats = int8_network::Floats;
 
     // Value 0 is the picture, floats [channels, height, width].
     Int8Network(std::int64_t channels, std::int64_t height, std::int64_t width) : kernels_(featherweight::kernels()) {
-        values_.push_back({false, channels, height, width});
+        values_.push_back({false, channels, height, width, 0, 0});
     }
 
     // Each adds a step and returns the number of its value. A convolution's geometry lacks the picture's size and
@@ -32,22 +38,25 @@ class Int8Network {
     int convolution(Convolution c, Floats weight, Floats shift) {
         place(c, 0, false);
         return add({c.filters, c.output(0), c.output(1)}, true,
-                   [=, weight = std::move(weight), shift = std::move(shift)](Int8Network& net, int to) {
-                       net.kernels_.conv2d_to_bytes(net.at(c), net.picture_, weight.data(), shift.data(), net.bytes(to),
-                                                    net.threads_);
+                   [=, weight = std::move(weight), shift = std::move(shift)](Work& work, int to) {
+                       kernels_.conv2d_to_bytes(work.of(c), work.picture, weight.data(), shift.data(), work.maps(to),
+                                                work.threads);
                    });
     }
 
     // The picture's bytes, round(x * scale + shift): where the first layer is an adder layer.
     int picture(float scale, float shift) {
         const Value own = values_[0];
-        return add({own.channels, own.height, own.width}, true, [=](Int8Network& net, int to) {
-            for (std::int64_t at = 0; at < net.images_ * own.size(); ++at) {
-                float value = net.picture_[at] * scale + shift;
-                value = value < 255.0f ? value : 255.0f;
-                value = value > 0.0f ? value : 0.0f;
-                net.bytes(to)[at] = static_cast<std::uint8_t>(std::nearbyintf(value));
-            }
+        return add({own.channels, own.height, own.width}, true, [=](Work& work, int to) {
+            const float* x = work.picture;
+            work.each_row(to, [&](std::uint8_t* row) {
+                for (std::int64_t at = 0; at < own.width; ++at) {
+                    float value = *x++ * scale + shift;
+                    value = value < 255.0f ? value : 255.0f;
+                    value = value > 0.0f ? value : 0.0f;
+                    row[at] = static_cast<std::uint8_t>(std::nearbyintf(value));
+                }
+            });
         });
     }
 
@@ -58,13 +67,18 @@ class Int8Network {
         if (shortcut >= 0) want(value(shortcut, true), {c.filters, c.output(0), c.output(1)});
         Bytes packed(static_cast<std::size_t>(kernels_.adder2d_int8_packed_size(c)));
         kernels_.adder2d_int8_pack(c, weight.data(), packed.data());
-        return add({c.filters, c.output(0), c.output(1)}, true,
-                   [=, packed = std::move(packed), scale = std::move(scale), shift = std::move(shift)](Int8Network& net,
-                                                                                                       int to) {
-                       net.kernels_.adder2d_int8(net.at(c), net.bytes(from), zero, packed.data(), scale.data(),
-                                                 shift.data(), shortcut < 0 ? nullptr : net.bytes(shortcut),
-                                                 shortcut_scale, net.bytes(to), net.threads_);
-                   });
+        Value& x = values_[static_cast<std::size_t>(from)];
+        if (x.border == 0) x.around = zero;
+        if (x.around == zero) x.border = std::max({x.border, c.padding[0], c.padding[1]});
+        return add(
+            {c.filters, c.output(0), c.output(1)}, true,
+            [=, packed = std::move(packed), scale = std::move(scale), shift = std::move(shift)](Work& work, int to) {
+                Maps<const std::uint8_t> x = work.seen(from), added{};
+                if (values_[static_cast<std::size_t>(from)].around != zero) x.border = 0;
+                if (shortcut >= 0) added = work.seen(shortcut);
+                kernels_.adder2d_int8(work.of(c), x, zero, packed.data(), scale.data(), shift.data(), added,
+                                      shortcut_scale, work.maps(to), work.threads);
+            });
     }
 
     // Floats of bytes, one pixel: sum * scale + shift; for the last layer.
@@ -73,18 +87,21 @@ class Int8Network {
         if (c.output(0) != 1 || c.output(1) != 1 || c.padding[0] != 0 || c.padding[1] != 0 || c.groups != 1 ||
             c.kernel[0] != c.height || c.kernel[1] != c.width)
             throw std::invalid_argument("the layer of the scores has one output pixel, of the whole map");
-        return add({c.filters, 1, 1}, false,
-                   [=, weight = std::move(weight), scale = std::move(scale), shift = std::move(shift)](Int8Network& net,
-                                                                                                       int to) {
-                       const std::int64_t terms = c.depth();
-                       for (std::int64_t n = 0; n < net.images_; ++n)
-                           for (std::int64_t o = 0; o < c.filters; ++o) {
-                               const std::uint8_t *x = net.bytes(from) + n * terms, *f = weight.data() + o * terms;
-                               std::int64_t sum = 0;
-                               for (std::int64_t k = 0; k < terms; ++k) sum += x[k] > f[k] ? x[k] - f[k] : f[k] - x[k];
-                               net.floats(to)[n * c.filters + o] = static_cast<float>(sum) * scale[o] + shift[o];
-                           }
-                   });
+        return add(
+            {c.filters, 1, 1}, false,
+            [=, weight = std::move(weight), scale = std::move(scale), shift = std::move(shift)](Work& work, int to) {
+                const std::int64_t terms = c.depth();
+                Bytes map(static_cast<std::size_t>(work.images * terms));
+                std::uint8_t* at = map.data();
+                work.each_row(from, [&](const std::uint8_t* row) { at = std::copy_n(row, c.width, at); });
+                for (std::int64_t n = 0; n < work.images; ++n)
+                    for (std::int64_t o = 0; o < c.filters; ++o) {
+                        const std::uint8_t *x = map.data() + n * terms, *f = weight.data() + o * terms;
+                        std::int64_t sum = 0;
+                        for (std::int64_t k = 0; k < terms; ++k) sum += x[k] > f[k] ? x[k] - f[k] : f[k] - x[k];
+                        work.floats(to)[n * c.filters + o] = static_cast<float>(sum) * scale[o] + shift[o];
+                    }
+            });
     }
 
     int max_pool(int from, std::int64_t kernel, std::int64_t stride, std::int64_t padding) {
@@ -96,42 +113,48 @@ class Int8Network {
         if (x.height + 2 * padding < kernel || x.width + 2 * padding < kernel)
             throw std::invalid_argument("the pooling is larger than the map");
         const Value own = x;
-        return add({x.channels, height, width}, true, [=](Int8Network& net, int to) {
-            for (std::int64_t plane = 0; plane < net.images_ * own.channels; ++plane) {
-                const std::uint8_t* in = net.bytes(from) + plane * own.height * own.width;
-                std::uint8_t* out = net.bytes(to) + plane * height * width;
+        return add({x.channels, height, width}, true, [=](Work& work, int to) {
+            const Maps<std::uint8_t> in = work.maps(from), out = work.maps(to);
+            for (std::int64_t plane = 0; plane < work.images * own.channels; ++plane)
                 for (std::int64_t i = 0; i < height; ++i)
                     for (std::int64_t j = 0; j < width; ++j) {
                         std::uint8_t most = 0;
-                        for (std::int64_t u = i * stride - padding; u < i * stride - padding + kernel; ++u)
-                            for (std::int64_t v = j * stride - padding; v < j * stride - padding + kernel; ++v)
-                                if (u >= 0 && u < own.height && v >= 0 && v < own.width && in[u * own.width + v] > most)
-                                    most = in[u * own.width + v];
-                        out[i * width + j] = most;
+                        const std::int64_t top = i * stride - padding, left = j * stride - padding;
+                        for (std::int64_t u = std::max<std::int64_t>(top, 0); u < std::min(top + kernel, own.height);
+                             ++u)
+                            for (std::int64_t v = std::max<std::int64_t>(left, 0);
+                                 v < std::min(left + kernel, own.width); ++v)
+                                most = std::max(most, in.data[plane * in.plane + u * in.row + v]);
+                        out.data[plane * out.plane + i * out.row + j] = most;
                     }
-            }
         });
     }
 
     // Floats of bytes: the mean over the pixels, times scale, plus shift.
     int mean(int from, float scale, float shift) {
         const Value own = value(from, true);
-        return add({own.channels, 1, 1}, false, [=](Int8Network& net, int to) {
-            const std::int64_t pixels = own.height * own.width;
-            for (std::int64_t plane = 0; plane < net.images_ * own.channels; ++plane) {
-                std::int64_t sum = 0;
-                for (std::int64_t at = 0; at < pixels; ++at) sum += net.bytes(from)[plane * pixels + at];
-                net.floats(to)[plane] = static_cast<float>(sum) / static_cast<float>(pixels) * scale + shift;
-            }
+        return add({own.channels, 1, 1}, false, [=](Work& work, int to) {
+            std::vector<std::int64_t> sums(static_cast<std::size_t>(work.images * own.channels));
+            std::int64_t line = 0;
+            work.each_row(from, [&](const std::uint8_t* row) {
+                std::int32_t sum = 0;
+                for (std::int64_t at = 0; at < own.width; ++at) sum += row[at];
+                sums[static_cast<std::size_t>(line++ / own.height)] += sum;
+            });
+            const float pixels = static_cast<float>(own.height * own.width);
+            for (std::size_t at = 0; at < sums.size(); ++at)
+                work.floats(to)[at] = static_cast<float>(sums[at]) / pixels * scale + shift;
         });
     }
 
     // Floats of bytes, all of a map in one row, times scale, plus shift.
     int unpack(int from, float scale, float shift) {
         const Value own = value(from, true);
-        return add({own.size(), 1, 1}, false, [=](Int8Network& net, int to) {
-            for (std::int64_t at = 0; at < net.images_ * own.size(); ++at)
-                net.floats(to)[at] = static_cast<float>(net.bytes(from)[at]) * scale + shift;
+        return add({own.size(), 1, 1}, false, [=](Work& work, int to) {
+            float* y = work.floats(to);
+            work.each_row(from, [&](const std::uint8_t* row) {
+                for (std::int64_t at = 0; at < own.width; ++at) *y++ = static_cast<float>(row[at]) * scale + shift;
+            });
         });
     }
 
@@ -141,34 +164,41 @@ class Int8Network {
         const std::int64_t in = own.channels;
         if (from == 0 || static_cast<std::int64_t>(weight.size()) != out * in)
             throw std::invalid_argument("the weight is not [out, in]");
-        return add({out, 1, 1}, false,
-                   [=, weight = std::move(weight), bias = std::move(bias)](Int8Network& net, int to) {
-                       for (std::int64_t n = 0; n < net.images_; ++n)
-                           for (std::int64_t o = 0; o < out; ++o) {
-                               const float *x = net.floats(from) + n * in, *f = weight.data() + o * in;
-                               float sum = bias[o];
-                               for (std::int64_t k = 0; k < in; ++k) sum += x[k] * f[k];
-                               net.floats(to)[n * out + o] = sum;
-                           }
-                   });
+        return add({out, 1, 1}, false, [=, weight = std::move(weight), bias = std::move(bias)](Work& work, int to) {
+            for (std::int64_t n = 0; n < work.images; ++n)
+                for (std::int64_t o = 0; o < out; ++o) {
+                    const float *x = work.floats(from) + n * in, *f = weight.data() + o * in;
+                    float sum = bias[o];
+                    for (std::int64_t k = 0; k < in; ++k) sum += x[k] * f[k];
+                    work.floats(to)[n * out + o] = sum;
+                }
+        });
     }
 
     // Runs all steps on x [images, channels, height, width]; the last value is written to y.
     void run(std::int64_t images, const float* x, float* y, int threads) {
         const std::lock_guard<std::mutex> lock(mutex_);
-        const Value& last = values_.back();
-        if (steps_.empty() || last.is_bytes) throw std::invalid_argument("the last step gives no scores");
-        images_ = images, threads_ = threads;
-        bytes_.resize(values_.size()), own_floats_.resize(values_.size());
-        picture_ = x;
-        for (std::size_t v = 1; v < values_.size(); ++v) {
-            const std::size_t count = static_cast<std::size_t>(images * values_[v].size());
-            if (values_[v].is_bytes) bytes_[v].resize(count);
-            else own_floats_[v].resize(count);
+        if (steps_.empty() || values_.back().is_bytes) throw std::invalid_argument("the last step gives no scores");
+        const int workers = static_cast<int>(std::min<std::int64_t>(threads, std::max<std::int64_t>(images, 1)));
+        const std::int64_t some = std::min(kImages, (images + workers - 1) / workers), inputs = values_[0].size();
+        while (static_cast<int>(works_.size()) < workers) works_.push_back({values_, {}, {}});
+        for (int worker = 0; worker < workers; ++worker) works_[worker].make_room(some);
+        std::exception_ptr failure;
+#pragma omp parallel for num_threads(workers) schedule(dynamic)
+        for (std::int64_t first = 0; first < images; first += some) {
+            try {
+                Work& work = works_[static_cast<std::size_t>(thread_number())];
+                work.picture = x + first * inputs, work.images = std::min(some, images - first);
+                work.threads = workers == 1 ? threads : 1;
+                for (std::size_t s = 0; s < steps_.size(); ++s) steps_[s](work, static_cast<int>(s) + 1);
+                const float* scores = work.floats(static_cast<int>(steps_.size()));
+                std::copy_n(scores, work.images * outputs(), y + first * outputs());
+            } catch (...) {
+#pragma omp critical
+                failure = std::current_exception();
+            }
         }
-        for (std::size_t s = 0; s < steps_.size(); ++s) steps_[s](*this, static_cast<int>(s) + 1);
-        const Floats& scores = own_floats_.back();
-        std::copy(scores.begin(), scores.end(), y);
+        if (failure) std::rethrow_exception(failure);
     }
 
     std::int64_t channels(int number) const {
@@ -183,11 +213,8 @@ class Int8Network {
     const char* instruction_set() const { return kernels_.name; }
 
   private:
-    struct Value {
-        bool is_bytes;
-        std::int64_t channels, height, width;
-        std::int64_t size() const { return channels * height * width; }
-    };
+    using Value = int8_network::Value;
+    using Work = int8_network::Work;
     struct Shape {
         std::int64_t channels, height, width;
     };
@@ -212,27 +239,19 @@ class Int8Network {
 
     template <class Step>
     int add(Shape shape, bool is_bytes, Step step) {
-        values_.push_back({is_bytes, shape.channels, shape.height, shape.width});
+        values_.push_back({is_bytes, shape.channels, shape.height, shape.width, 0, 0});
+        works_.clear();
         steps_.emplace_back(std::move(step));
         return static_cast<int>(values_.size()) - 1;
     }
 
-    Convolution at(Convolution c) const {
-        c.images = images_;
-        return c;
-    }
-    std::uint8_t* bytes(int number) { return bytes_[number].data(); }
-    float* floats(int number) { return own_floats_[number].data(); }
+    static constexpr std::int64_t kImages = 4;  // that go through all steps together
 
     const Kernels& kernels_;
     std::vector<Value> values_;
-    std::vector<std::function<void(Int8Network&, int)>> steps_;
+    std::vector<std::function<void(Work&, int)>> steps_;
     std::mutex mutex_;
-    std::int64_t images_ = 0;
-    int threads_ = 1;
-    std::vector<Bytes> bytes_;
-    std::vector<Floats> own_floats_;
-    const float* picture_ = nullptr;
+    std::vector<Work> works_;
 };
 
 }  // namespace featherweight

@@ -7,6 +7,22 @@
 
 namespace featherweight {
 
+// The pictures [N, C, H, W] of a tensor: their first pixel, and the steps from one row and one channel to the next.
+// `border` pixels of one value lie around each channel; where there is such a border, so do kSlack bytes behind all.
+template <class T>
+struct Maps {
+    T* data;
+    std::int64_t row, plane, border;
+};
+
+constexpr std::int64_t kSlack = 128;
+
+// Those of a tensor without borders.
+template <class T>
+Maps<T> maps(T* data, std::int64_t height, std::int64_t width) {
+    return {data, width, height * width, 0};
+}
+
 struct Kernels {
     const char* name;
     // x [N, C, H, W], filters [O, C/groups, kh, kw], bias [O] or null -> y [N, O, H', W']
@@ -30,12 +46,13 @@ struct Kernels {
     // The adder layer on bytes; the filters as this set packs them, of so many bytes.
     std::int64_t (*adder2d_int8_packed_size)(const Convolution&);
     void (*adder2d_int8_pack)(const Convolution&, const std::uint8_t* weight, std::uint8_t* packed);
-    void (*adder2d_int8)(const Convolution&, const std::uint8_t* x, std::uint8_t zero, const std::uint8_t* packed,
-                         const float* scale, const float* shift, const std::uint8_t* shortcut, float shortcut_scale,
-                         std::uint8_t* y, int threads);
+    // In a border of x, `zero` lies; no border of y is written. A shortcut's data may be null.
+    void (*adder2d_int8)(const Convolution&, Maps<const std::uint8_t> x, std::uint8_t zero, const std::uint8_t* packed,
+                         const float* scale, const float* shift, Maps<const std::uint8_t> shortcut,
+                         float shortcut_scale, Maps<std::uint8_t> y, int threads);
     // y = round(conv(x) + shift[o]) as bytes
     void (*conv2d_to_bytes)(const Convolution&, const float* x, const float* weight, const float* shift,
-                            std::uint8_t* y, int threads);
+                            Maps<std::uint8_t> y, int threads);
 };
 
 // Those that this processor runs, the best first.

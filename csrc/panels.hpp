@@ -6,115 +6,12 @@
 // one place of the kernel meets. So memory stays near that of input and output.
 #pragma once
 
-#include <cstring>
-
 #include "memory.hpp"
-#include "simd.hpp"
+#include "planes.hpp"
 #include "threads.hpp"
 
 namespace featherweight {
 namespace FEATHERWEIGHT_ISA {
-
-using Index = std::int64_t;
-
-inline Index least(Index a, Index b) { return a < b ? a : b; }
-inline Index ceiling(Index a, Index b) { return (a + b - 1) / b; }
-
-inline void clear(float* values, Index count) {
-    for (; count >= kLanes; count -= kLanes, values += kLanes) store(values, all(0.0f));
-    if (count > 0) store_some(values, all(0.0f), count);
-}
-
-inline void copy(float* to, const float* from, Index count) {
-    for (; count >= kLanes; count -= kLanes, from += kLanes, to += kLanes) store(to, load(from));
-    if (count > 0) store_some(to, load_some(from, count), count);
-}
-
-struct Border {
-    Index top, bottom, left, right;
-};
-
-// The places of a kernel along one side of a picture, in pixels.
-struct Places {
-    Index count, dilation, stride;
-
-    // Whether any of them ever meets the pixels with this remainder after division by the stride.
-    bool meet(Index remainder) const {
-        for (Index place = 0; place < count; ++place)
-            if (place * dilation % stride == remainder) return true;
-        return false;
-    }
-};
-
-// Channels with zeros around them, each row's columns sorted by what remains after division by the stride.
-class Planes {
-  public:
-    Index phase, row, plane;  // floats from one remainder, row, channel to the next
-    const float* data;
-
-    // Keeps `from` [planes, height, width] as it is where that already lies as wanted.
-    Planes(const float* from, Index planes, Index height, Index width, Border border, Places rows, Places columns,
-           int threads)
-        : phase(ceiling(width + border.left + border.right, columns.stride)),
-          row(phase * columns.stride),
-          plane((height + border.top + border.bottom) * row),
-          data(from),
-          stride_(columns.stride),
-          kept_(row == width && plane == height * width && columns.stride == 1),
-          copy_(kept_ ? 0 : planes * plane) {
-        if (kept_) return;
-        data = copy_;
-        const Index lines = height + border.top + border.bottom;
-        Scratch<char> rows_met(lines);
-        for (Index i = 0; i < lines; ++i) rows_met[i] = rows.meet(i % rows.stride);
-        Scratch<Columns> some(stride_);
-        for (Index remainder = 0; remainder < stride_; ++remainder) {
-            const Index first = (remainder + stride_ - border.left % stride_) % stride_;
-            const Index count = columns.meet(remainder) && first < width ? ceiling(width - first, stride_) : 0;
-            some[remainder] = {first, remainder * phase + (first + border.left) / stride_, count};
-        }
-#pragma omp parallel for num_threads(threads) schedule(static)
-        for (Index p = 0; p < planes; ++p) {
-            float* out = copy_ + p * plane;
-            for (Index i = 0; i < lines; ++i, out += row) {
-                if (!rows_met[i]) continue;
-                if (i < border.top || i >= border.top + height) clear(out, row);
-                else spread(from + (p * height + i - border.top) * width, width, border.left, some, out);
-            }
-        }
-    }
-
-    // From the pixel that an output lies at to that which a place of the kernel meets, so many pixels away.
-    Index offset(Index down, Index right) const { return down * row + right % stride_ * phase + right / stride_; }
-
-  private:
-    struct Columns {
-        Index from, to, count;  // first in the picture, first in the row, how many
-    };
-
-    void spread(const float* from, Index width, Index left, const Columns* some, float* out) const {
-        if (stride_ == 1) {
-            clear(out, left);
-            copy(out + left, from, width);
-            clear(out + left + width, row - left - width);
-            return;
-        }
-        clear(out, row);
-        for (Index remainder = 0; remainder < stride_; ++remainder) {
-            const float* first = from + some[remainder].from;
-            float* to = out + some[remainder].to;
-            if (stride_ == 2) {  // which a compiler makes vectors of
-                for (Index at = 0; at < some[remainder].count; ++at) to[at] = first[2 * at];
-            } else {
-                for (Index at = 0; at < some[remainder].count; ++at) to[at] = first[stride_ * at];
-            }
-        }
-    }
-
-    Index stride_;
-    bool kept_;
-    Scratch<float> copy_;
-};
 
 // The pixels of the output, and where in the planes of a group's first channel each lies.
 struct Grid {

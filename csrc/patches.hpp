@@ -9,13 +9,14 @@ namespace FEATHERWEIGHT_ISA {
 
 // Forward: column = pixel of the output; row = (channel of the group, i, j), as the weight lies.
 struct Patches {
-    Planes planes;
+    Planes<float> planes;
     Grid grid, output;  // where the columns lie in the planes; in y [N, O, H', W']
     Scratch<Index> offsets;
 
     Patches(const Convolution& c, const float* x, int threads)
-        : planes(x, c.images * c.channels, c.height, c.width, {c.padding[0], c.padding[0], c.padding[1], c.padding[1]},
-                 {c.kernel[0], c.dilation[0], c.stride[0]}, {c.kernel[1], c.dilation[1], c.stride[1]}, threads),
+        : planes({x, c.width, c.height * c.width, 0}, c.images * c.channels, c.height, c.width,
+                 {c.padding[0], c.padding[0], c.padding[1], c.padding[1]}, {c.kernel[0], c.dilation[0], c.stride[0]},
+                 {c.kernel[1], c.dilation[1], c.stride[1]}, threads),
           grid{c.images,
                c.output(0),
                c.output(1),
@@ -34,12 +35,12 @@ struct Patches {
 // dY with as many zeros around it as the kernel reaches over from the pixels of the input.
 struct Gradients {
     Index top, left;
-    Planes planes;
+    Planes<float> planes;
 
     Gradients(const Convolution& c, const float* dy, int threads)
         : top(before(c, 0)),
           left(before(c, 1)),
-          planes(dy, c.images * c.filters, c.output(0), c.output(1),
+          planes({dy, c.output(1), c.output(0) * c.output(1), 0}, c.images * c.filters, c.output(0), c.output(1),
                  {top, behind(c, 0, c.height), left, behind(c, 1, c.width)}, {1, 1, 1}, {1, 1, 1}, threads) {}
 
   private:

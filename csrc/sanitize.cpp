@@ -173,8 +173,9 @@ void bytes_of(const fw::Kernels& kernels, const fw::Convolution& c, int threads)
     terms(c, [&](Index output, Index in, Index k) { sums[output] += std::abs((in < 0 ? zero : x[in]) - weight[k]); });
     std::vector<std::uint8_t> packed(static_cast<std::size_t>(kernels.adder2d_int8_packed_size(c))), y(sums.size());
     kernels.adder2d_int8_pack(c, weight.data(), packed.data());
-    kernels.adder2d_int8(c, x.data(), zero, packed.data(), scale.data(), shift.data(), shortcut.data(), 0.25f, y.data(),
-                         threads);
+    const auto out = fw::maps(y.data(), c.output(0), c.output(1));
+    kernels.adder2d_int8(c, fw::maps(x.data(), c.height, c.width), zero, packed.data(), scale.data(), shift.data(),
+                         fw::maps(shortcut.data(), c.output(0), c.output(1)), 0.25f, out, threads);
     for (Index at = 0; at < outputs; ++at) {
         float value = static_cast<float>(sums[at]) * scale[0] + 200.0f;
         value += static_cast<float>(shortcut[at]) * 0.25f;
@@ -182,7 +183,7 @@ void bytes_of(const fw::Kernels& kernels, const fw::Convolution& c, int threads)
     }
     record(y);
     const auto picture = floats(c.images * c.channels * c.height * c.width), filters = floats(c.filters * c.depth());
-    kernels.conv2d_to_bytes(c, picture.data(), filters.data(), shift.data(), y.data(), threads);
+    kernels.conv2d_to_bytes(c, picture.data(), filters.data(), shift.data(), out, threads);
     record(y);
 }
 
@@ -211,6 +212,9 @@ void network() {
     const std::vector<float> ones(5, 1.0f);
     int value = net.convolution(c, floats(5 * 27), ones);
     value = net.adder(c, value, bytes(5 * 45), ones, ones, 7, value, 0.5f);
+    value = net.adder(c, value, bytes(5 * 45), ones, ones, 7, value, 0.5f);
+    value = net.adder(c, value, bytes(5 * 45), ones, ones, 8, -1, 0.0f);
+    net.adder(c, value, bytes(5 * 45), ones, ones, 9, -1, 0.0f);  // another byte around the same value
     value = net.max_pool(value, 2, 2, 1);
     value = net.mean(value, 0.1f, 0.2f);
     net.linear(value, 4, floats(20), std::vector<float>(4));
