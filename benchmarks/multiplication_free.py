@@ -25,15 +25,15 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from featherweight._extras import MissingExtraError
 from featherweight.blocks import AdderConv2d
 from featherweight.compress import fold_batch_norm, quantize
 from featherweight.cost import measure_latency
-from featherweight.export import adder_int8, export, load
+from featherweight.export import adder_int8, export, load, openvino
 from featherweight.networks import create
 from featherweight.ops import adder2d, adder2d_int8, mitchell_conv2d
 
@@ -244,22 +244,6 @@ def compare_int8(layer: Layer, rounds: int) -> float:
     )  # fmt: skip
 
 
-def openvino(path: Path, batch: int, threads: int) -> Callable[[np.ndarray], object] | None:
-    """OpenVINO's runner of an int8 ONNX file for one size of batch, or None where it is not installed, as it says."""
-    try:
-        from openvino import Core
-    except ModuleNotFoundError:
-        print("  OpenVINO is not compared: this needs the package 'openvino', which is not installed")
-        return None
-    # Without the first setting what is not quantized runs in bfloat16.
-    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"}
-    core = Core()
-    model = core.read_model(path)
-    model.reshape([batch, 3, 32, 32])
-    runner: Callable[[np.ndarray], object] = core.compile_model(model, "CPU", settings)
-    return runner
-
-
 def network(rounds: int) -> None:
     """ResNet-20 on pictures of 32 x 32: ours of adder layers in bytes, others' of convolutions in int8."""
     pictures = torch.rand(128, 3, 32, 32).numpy()
@@ -270,11 +254,12 @@ def network(rounds: int) -> None:
         export(fold_batch_norm(create("resnet20")), Path(folder) / "float.onnx", metadata={}, input_size=(3, 32, 32))
         quantize(Path(folder) / "float.onnx", theirs, pictures)
         runners = {"ours": adder_int8.load(ours, threads), "ONNX Runtime": load(theirs, threads)}
-        others = {batch: openvino(theirs, batch, threads) for batch in BATCHES}
+        try:
+            runners["OpenVINO"] = openvino.load(theirs, threads)
+        except MissingExtraError as error:
+            print(f"  OpenVINO is not compared: {error}")
     for batch, bar in BATCHES.items():
         calls = {name: partial(runner, pictures[:batch]) for name, runner in runners.items()}
-        if runner := others[batch]:
-            calls["OpenVINO"] = partial(runner, pictures[:batch])
         found = {name: one.median_seconds for name, one in measure_latency(calls, rounds=rounds * 20).items()}
         mine, best = found.pop("ours"), min(found, key=found.__getitem__)
         told = ", ".join(f"{seconds * 1e3:.3f} ms of {name}" for name, seconds in found.items())

@@ -149,16 +149,16 @@ struct Blocks {
 #else
     static void pack(const Source& s, Index, Index, Byte* panel, std::int32_t*) {
         for (int begin = 0, n = 0; begin < kColumns && n < s.number; begin += kTile) {
+            const Byte* first = s.data + s.runs[n].from + begin - s.runs[n].at;
             const bool whole = s.runs[n].at <= begin && s.runs[n].at + s.runs[n].count >= begin + kTile;
+            Byte own[8][kTile] = {};
             for (Index k = 0; k < s.terms; k += 8, panel += 8 * kTile) {
                 const Byte* rows[8];
-                Byte own[8][kTile] = {};
                 for (int i = 0; i < 8; ++i) {
                     rows[i] = own[i];
-                    if (k + i >= s.terms) continue;
-                    const Byte* from = s.data + s.offsets[k + i];
-                    if (whole) rows[i] = from + s.runs[n].from + begin - s.runs[n].at;
-                    else gather(s, n, begin, from, own[i]);
+                    if (k + i >= s.terms) std::memset(own[i], 0, kTile);
+                    else if (whole) rows[i] = first + s.offsets[k + i];
+                    else gather(s, n, begin, s.data + s.offsets[k + i], own[i]);
                 }
                 turn(rows, panel);
             }
@@ -171,7 +171,9 @@ struct Blocks {
             const Run& run = s.runs[n];
             const int low = run.at > begin ? run.at : begin;
             const int high = run.at + run.count < begin + kTile ? run.at + run.count : begin + kTile;
-            std::memcpy(to + low - begin, from + run.from + low - run.at, static_cast<std::size_t>(high - low));
+            const Byte* first = from + run.from + low - run.at;
+            if (high - low == kTile / 2) std::memcpy(to + low - begin, first, kTile / 2);
+            else std::memcpy(to + low - begin, first, static_cast<std::size_t>(high - low));
         }
     }
 
