@@ -16,7 +16,8 @@ constexpr Index kBlock = 512;
 //
 // |x - f| = 2 max(x, f) - x - f, and the sums of x and of f alone are known beforehand. So a term costs two
 // instructions, the larger and an addition, where |x - f| as it stands costs three. The difference of large sums would
-// lose digits where x and f are large and near each other; where that shows, a tile is summed again as it stands.
+// lose digits where x and f are large and near each other; where the sizes of the terms show that, a tile is summed
+// again as it stands.
 
 // A tile's rows (filters) and vectors (columns): its sums, a row of the panel and one filter fill the registers.
 #if defined(__AVX512F__) || defined(__ARM_NEON)
@@ -27,7 +28,7 @@ constexpr int kRows = 6, kVectors = 2;
 constexpr int kRows = 4, kVectors = 2;
 #endif
 constexpr int kWidth = kVectors * kLanes;
-constexpr float kCancellation = 16.0f;  // how many times larger than their difference the sums may be
+constexpr float kCancellation = 16.0f;  // how many times larger than their distance the sizes may be
 
 // sums[r][column] = sum over k of max(x, f) or, directly, of |x - f|, for filters r, which lie `step` apart.
 template <bool kDirect>
@@ -51,17 +52,23 @@ struct Tile {
     }
 };
 
+// Of a filter's terms, and of their sizes.
+struct Sum {
+    float sum, size;
+};
+
 // Takes a tile's distances, made of its sums of the larger, from what is `before`, if anything, plus the bias. False
 // where digits were lost.
-inline bool subtract(Index count, Index width, const float* column_sums, const float* filter_sums, const float* before,
+inline bool subtract(Index count, Index width, const float* column_sums, const Sum* filter_sums, const float* before,
                      const float* bias, float* sums) {
     bool exact = true;
     for (Index r = 0; r < count; ++r) {
-        const Floats filter_sum = all(filter_sums[r]), more = all(bias == nullptr ? 0.0f : bias[r]);
+        const Floats filter_sum = all(filter_sums[r].sum), filter_size = all(filter_sums[r].size);
+        const Floats more = all(bias == nullptr ? 0.0f : bias[r]);
         for (Index at = r * width, column = 0; column < width; at += kLanes, column += kLanes) {
             const Floats column_sum = load(column_sums + column), sum = load(sums + at);
             const Floats distance = sub(add(sum, sum), add(column_sum, filter_sum));
-            const Floats size = add(absolute(column_sum), absolute(filter_sum));
+            const Floats size = add(load(column_sums + width + column), filter_size);
             exact &= !any_above(size, multiply(distance, all(kCancellation)));
             store(sums + at, sub(before == nullptr ? more : add(load(before + at), more), distance));
         }
@@ -77,15 +84,20 @@ inline void subtract_direct(Index count, Index width, const float* before, const
     }
 }
 
-inline float sum_of(const float* values, Index count) {
-    Floats sum = all(0.0f);
-    Index at = 0;
-    for (; at + kLanes <= count; at += kLanes) sum = add(sum, load(values + at));
-    if (at < count) sum = add(sum, load_some(values + at, count - at));
+inline float total_of(Floats values) {
     float lane[kLanes], total = 0.0f;
-    store(lane, sum);
+    store(lane, values);
     for (float one : lane) total += one;
     return total;
+}
+
+inline Sum sum_of(const float* values, Index count) {
+    Floats sum = all(0.0f), size = all(0.0f);
+    for (Index at = 0; at < count; at += kLanes) {
+        const Floats some = at + kLanes <= count ? load(values + at) : load_some(values + at, count - at);
+        sum = add(sum, some), size = add(size, absolute(some));
+    }
+    return {total_of(sum), total_of(size)};
 }
 
 // x [N, C, H, W], filters [O, C/groups, kh, kw], bias [O] or null -> y [N, O, H', W'].
@@ -99,7 +111,7 @@ inline void forward(const Convolution& c, const float* x, const float* filters, 
 
     const Sweep sweep{patches.planes.data, patches.grid, patches.offsets, depth, c.groups,
                       group_filters,       kWidth,       kRows,           kBlock};
-    Scratch<float> filter_sums(sweep.blocks() * c.filters);
+    Scratch<Sum> filter_sums(sweep.blocks() * c.filters);
     for (Index block = 0; block < sweep.blocks(); ++block)
         for (Index o = 0; o < c.filters; ++o) {
             const Index k = block * sweep.size();
@@ -114,7 +126,7 @@ inline void forward(const Convolution& c, const float* x, const float* filters, 
         for (Index o = panel.first; o < panel.last; o += kRows) {
             const Index rows = least(kRows, panel.last - o), filter = panel.group * group_filters + o;
             const float *some = filters + filter * depth + panel.k, *more = panel.end && bias ? bias + filter : nullptr;
-            const float* own_sums = filter_sums + panel.k / sweep.size() * c.filters + filter;
+            const Sum* own_sums = filter_sums + panel.k / sweep.size() * c.filters + filter;
             float* results = panel.results + (o - panel.first) * width;
             const float* before = panel.k > 0 ? results : nullptr;
             tile_of<kRows, kVectors>(rows, width, Tile<false>(), panel.depth, some, depth, panel.terms, sums);

@@ -36,6 +36,8 @@ void want(bool holds, const char* what) {
     if (!holds) throw std::invalid_argument(what);
 }
 
+void want_threads(int threads) { want(threads > 0 && threads <= 4096, "threads are 1 to 4096"); }
+
 // The geometry, held against the arrays, so that no kernel reads or writes outside of them.
 template <class X, class Weight, class Y>
 fw::Convolution convolution(const X& x, const Weight& weight, const Y& y, const Sides& stride, const Sides& padding,
@@ -60,7 +62,7 @@ void adder2d(In<4> x, In<4> weight, std::optional<In<1>> bias, Sides stride, Sid
              std::int64_t groups, Out<4> y, int threads) {
     const fw::Convolution c = convolution(x, weight, y, stride, padding, dilation, groups);
     want(!bias || bias->shape(0) == weight.shape(0), "bias is not [O]");
-    want(threads > 0, "threads are 1 or more");
+    want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
     kernels.adder2d(c, x.data(), weight.data(), bias ? bias->data() : nullptr, y.data(), threads);
@@ -70,7 +72,7 @@ void adder2d_input_gradient(In<4> grad, In<4> x, In<4> weight, Sides stride, Sid
                             std::int64_t groups, bool sign, Out<4> result, int threads) {
     const fw::Convolution c = convolution(x, weight, grad, stride, padding, dilation, groups);
     for (std::size_t i = 0; i < 4; ++i) want(result.shape(i) == x.shape(i), "the result is not as large as x");
-    want(threads > 0, "threads are 1 or more");
+    want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
     kernels.adder2d_input_gradient(c, grad.data(), x.data(), weight.data(), sign, result.data(), threads);
@@ -80,7 +82,7 @@ void mitchell_conv2d(In<4> x, In<4> weight, std::optional<In<1>> bias, Sides str
                      std::int64_t groups, std::int32_t offset, Out<4> y, int threads) {
     const fw::Convolution c = convolution(x, weight, y, stride, padding, dilation, groups);
     want(!bias || bias->shape(0) == weight.shape(0), "bias is not [O]");
-    want(threads > 0, "threads are 1 or more");
+    want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
     kernels.mitchell_conv2d(c, x.data(), weight.data(), bias ? bias->data() : nullptr, offset, y.data(), threads);
@@ -93,7 +95,7 @@ void mitchell_gradient(In<4> grad, In<4> x, In<4> weight, Sides stride, Sides pa
     for (std::size_t i = 0; i < 4; ++i)
         want(result.shape(i) == (kOfWeight ? weight : x).shape(i),
              "the result is not as large as what it is a gradient of");
-    want(threads > 0, "threads are 1 or more");
+    want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
     (kernels.*kKernel)(c, grad.data(), x.data(), weight.data(), exact, offset, result.data(), threads);
@@ -109,7 +111,8 @@ void mitchell_matmul(In<3> left, In<3> right, std::optional<In<3>> own, std::int
                array.shape(transposed ? 1 : 2) == columns;
     };
     want(fits(out) && (!own || fits(*own)), "the result is not [batch, rows, columns], or transposed");
-    want(depth > 0 && threads > 0, "depth and threads are 1 or more");
+    want(depth > 0, "depth is 1 or more");
+    want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
     kernels.mitchell_matmul(static_cast<std::int64_t>(batch), static_cast<std::int64_t>(rows),
@@ -120,7 +123,7 @@ void mitchell_matmul(In<3> left, In<3> right, std::optional<In<3>> own, std::int
 void mitchell_multiply(In<1> a, In<1> b, std::optional<In<1>> own, std::int32_t offset, Out<1> out, int threads) {
     want(a.shape(0) == b.shape(0) && out.shape(0) == a.shape(0) && (!own || own->shape(0) == a.shape(0)),
          "the arrays are not of one length");
-    want(threads > 0, "threads are 1 or more");
+    want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
     kernels.mitchell_multiply(static_cast<std::int64_t>(a.shape(0)), a.data(), b.data(), own ? own->data() : nullptr,
@@ -134,7 +137,7 @@ void adder2d_int8(BytesIn<4> x, BytesIn<4> weight, In<1> scale, In<1> shift, std
     want(scale.shape(0) == weight.shape(0) && shift.shape(0) == weight.shape(0), "scale or shift is not [O]");
     for (std::size_t i = 0; shortcut && i < 4; ++i)
         want(shortcut->shape(i) == y.shape(i), "the shortcut is not as large as y");
-    want(threads > 0, "threads are 1 or more");
+    want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
     fw::Scratch<std::uint8_t> packed(kernels.adder2d_int8_packed_size(c));
@@ -222,7 +225,7 @@ void bind_int8_network(nb::module_& module) {
                      "x is not of the size that the network is for");
                 want(y.shape(0) == x.shape(0) && static_cast<std::int64_t>(y.shape(1)) == net.outputs(),
                      "y is not [N, classes]");
-                want(threads > 0, "threads are 1 or more");
+                want_threads(threads);
                 nb::gil_scoped_release release;
                 net.run(static_cast<std::int64_t>(x.shape(0)), x.data(), y.data(), threads);
             },

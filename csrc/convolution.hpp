@@ -21,18 +21,24 @@ struct Convolution {
     std::int64_t depth() const { return group_channels() * places(); }  // terms of one output
 };
 
-// Throws std::invalid_argument where a geometry is none.
-inline void check(const Convolution& c) {
+// Throws std::invalid_argument where a geometry is none. A step beyond the picture becomes one to its end.
+inline void check(Convolution& c) {
+    constexpr std::int64_t kMost = std::int64_t{1} << 31;  // of any length, so that sums of some do not overflow
     const auto want = [](bool holds, const char* what) {
         if (!holds) throw std::invalid_argument(what);
     };
     want(c.groups > 0 && c.channels > 0 && c.channels % c.groups == 0 && c.filters % c.groups == 0 && c.images >= 0,
          "groups do not divide the channels and the filters");
     for (int side = 0; side < 2; ++side) {
+        const std::int64_t length = side == 0 ? c.height : c.width;
+        want(length < kMost && c.kernel[side] < kMost && c.stride[side] < kMost && c.dilation[side] < kMost &&
+                 c.padding[side] < kMost,
+             "sides, kernel, stride, dilation and padding are less than 2^31");
         want(c.kernel[side] > 0 && c.stride[side] > 0 && c.dilation[side] > 0 && c.padding[side] >= 0,
              "kernel, stride and dilation are 1 or more, padding 0 or more");
-        want((side == 0 ? c.height : c.width) + 2 * c.padding[side] > c.dilation[side] * (c.kernel[side] - 1),
-             "the kernel is larger than x");
+        const std::int64_t room = length + 2 * c.padding[side] - c.dilation[side] * (c.kernel[side] - 1);
+        want(room > 0, "the kernel is larger than x");
+        if (c.stride[side] > room) c.stride[side] = room;
     }
 }
 

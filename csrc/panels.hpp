@@ -45,31 +45,34 @@ template <bool kWhole>
 inline void pack_piece(const float* from, const Index* offsets, Index depth, Index count, Index width, float* panel,
                        float* sums) {
     constexpr int kChains = 4;  // sums side by side, since one addition waits for that before it
-    Floats sum[kChains];
-    for (Floats& one : sum) one = all(0.0f);
+    Floats sum[kChains], size[kChains];
+    for (int chain = 0; chain < kChains; ++chain) sum[chain] = size[chain] = all(0.0f);
     Index k = 0;
-    const auto next = [&](Floats& so_far) {
+    const auto next = [&](int chain) {
         const Floats piece = kWhole ? load(from + offsets[k]) : load_some(from + offsets[k], count);
         if (kWhole) store(panel + k * width, piece);
         else store_some(panel + k * width, piece, count);
-        so_far = add(so_far, piece);
+        sum[chain] = add(sum[chain], piece), size[chain] = add(size[chain], absolute(piece));
         ++k;
     };
     while (k + kChains <= depth)
-        for (Floats& one : sum) next(one);
-    while (k < depth) next(sum[0]);
-    const Floats total = add(add(sum[0], sum[1]), add(sum[2], sum[3]));
-    if (kWhole) store(sums, total);
-    else store_some(sums, total, count);
+        for (int chain = 0; chain < kChains; ++chain) next(chain);
+    while (k < depth) next(0);
+    const auto put = [&](const Floats* parts, float* to) {
+        const Floats total = add(add(parts[0], parts[1]), add(parts[2], parts[3]));
+        if (kWhole) store(to, total);
+        else store_some(to, total, count);
+    };
+    put(sum, sums), put(size, sums + width);
 }
 
-// Lays runs of columns, one row for each offset, into a panel [depth, width], and sums each column. What is left of
-// the panel's width is zero.
+// Lays runs of columns, one row for each offset, into a panel [depth, width], and sums each column: sums [2, width],
+// of the terms and of their sizes. What is left of the panel's width is zero.
 inline void pack(const float* base, const Run* runs, int number, const Index* offsets, Index depth, Index count,
                  Index width, float* panel, float* sums) {
     if (count < width) {
         for (Index k = 0; k < depth; ++k) clear(panel + k * width + count, width - count);
-        clear(sums + count, width - count);
+        clear(sums + count, width - count), clear(sums + width + count, width - count);
     }
     for (int r = 0; r < number; ++r) {
         const float* from = base + runs[r].from;
@@ -110,7 +113,7 @@ struct Panel {
     Index k, depth;               // first of how many terms
     bool end;                     // there are no terms behind these
     const float* terms;           // [depth, width]
-    const float* sums;            // [width], of the terms
+    const float* sums;            // [2, width], of the terms and of their sizes
     float* results;               // [last - first, width], kept from one block of terms to the next
 };
 
@@ -134,7 +137,7 @@ struct Sweep {
         while (threads > 1 && parts < steps && groups * panels * parts < 4 * threads) ++parts;
         const Index part = ceiling(steps, parts) * step;
         parts = ceiling(rows, part);
-        Scratch<float> terms(threads * size * width), results(threads * part * width), sums(threads * width);
+        Scratch<float> terms(threads * size * width), results(threads * part * width), sums(threads * 2 * width);
         Scratch<Run> all_runs(threads * width);
 #pragma omp parallel num_threads(threads)
         {
@@ -142,7 +145,7 @@ struct Sweep {
             Panel panel{};
             panel.thread = thread;
             panel.results = results + thread * part * width;
-            float *own_terms = terms + thread * size * width, *own_sums = sums + thread * width;
+            float *own_terms = terms + thread * size * width, *own_sums = sums + thread * 2 * width;
             panel.terms = own_terms, panel.sums = own_sums;
             Run* runs = all_runs + thread * width;
 #pragma omp for schedule(dynamic)

@@ -61,11 +61,11 @@ class Planes {
            Places columns, int threads, T value = T{0}, Index slack = 0)
         : phase(ceiling(width + border.left + border.right, columns.stride)),
           row(phase * columns.stride),
-          plane((height + border.top + border.bottom) * row),
+          plane(product(height + border.top + border.bottom, row)),
           data(from.data),
           stride_(columns.stride),
           kept_(columns.stride == 1 && from.border >= border.largest() && (slack == 0 || from.border > 0)),
-          copy_(kept_ ? 0 : planes * plane + slack) {
+          copy_(kept_ ? 0 : product(planes, plane) + slack) {
         if (kept_) {
             data -= border.top * from.row + border.left;
             row = from.row, plane = from.plane;

@@ -2,6 +2,7 @@
 
 import warnings
 
+import numpy as np
 import pytest
 import torch
 
@@ -134,8 +135,59 @@ def test_pytorchs_own_checks_of_an_operator(gradient):
         gradients = torch.ops.featherweight.adder2d_input_gradient, torch.ops.featherweight.adder2d_weight_gradient
         for operator in gradients:
             grad = torch.randn(2, 6, 4, 3)
-            arguments = (grad, x.detach(), weight.detach(), [2, 2], [1, 1], [1, 1], 2, gradient)
-            torch.library.opcheck(operator.default, arguments)
+            for turned in (x.detach(), x.detach().to(memory_format=torch.channels_last)):
+                arguments = (grad, turned, weight.detach(), [2, 2], [1, 1], [1, 1], 2, gradient)
+                torch.library.opcheck(operator.default, arguments)
+
+
+@pytest.mark.parametrize("gradient", ["paper", "sign"])
+def test_second_derivatives_are_refused(gradient):
+    x, weight = torch.randn(1, 2, 4, 4, requires_grad=True), torch.randn(3, 2, 3, 3, requires_grad=True)
+    y = adder2d(x, weight, gradient=gradient)
+    dx, dweight = torch.autograd.grad(y.square().sum(), (x, weight), create_graph=True)
+    for first in (dx, dweight):
+        with pytest.raises(RuntimeError, match=r"adder2d_\w+_gradient cannot be differentiated"):
+            torch.autograd.grad(first.sum(), weight, retain_graph=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_pytorchs_default_type_does_not_matter(dtype):
+    x, weight = torch.randn(1, 2, 5, 5, requires_grad=True), torch.randn(3, 2, 3, 3)
+    expected = adder2d(x, weight)
+    (dx,) = torch.autograd.grad(expected.sum(), x)
+    torch.set_default_dtype(dtype)
+    try:
+        y = adder2d(x, weight)
+        assert y.dtype == torch.float32 and torch.equal(y, expected)
+        assert torch.equal(torch.autograd.grad(y.sum(), x)[0], dx)
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("stride", [10**9, 2**31 - 1])
+def test_a_stride_beyond_the_picture(stride):
+    x, weight = torch.randn(1, 2, 5, 6), torch.randn(3, 2, 3, 3)
+    assert torch.equal(adder2d(x, weight, stride=stride), adder2d(x, weight)[:, :, :1, :1])
+    with pytest.raises(ValueError, match=r"must be less than 2\^31"):
+        adder2d(x, weight, stride=2**62)
+
+
+@pytest.mark.parametrize("stride", [1.5, (1.5, 1), "2", (1, 2, 3)])
+def test_steps_are_whole_numbers(stride):
+    with pytest.raises(ValueError, match="wanted one whole number, or two for height and width; got"):
+        adder2d(torch.randn(1, 2, 5, 5), torch.randn(3, 2, 3, 3), stride=stride)
+
+
+def test_numbers_of_numpy_are_numbers():
+    x, weight = torch.randn(1, 2, 5, 5), torch.randn(3, 2, 3, 3)
+    assert torch.equal(adder2d(x, weight, stride=np.int64(2)), adder2d(x, weight, stride=2))
+
+
+def test_no_filters():
+    x, weight = torch.randn(1, 2, 5, 5, requires_grad=True), torch.randn(0, 2, 3, 3, requires_grad=True)
+    y = adder2d(x, weight)
+    y.sum().backward()
+    assert y.shape == (1, 0, 3, 3) and not x.grad.any() and weight.grad.shape == weight.shape
 
 
 def test_traced_it_is_made_of_plain_operators():
@@ -166,7 +218,13 @@ def test_traced_it_is_made_of_plain_operators():
             ValueError,
             r"stride and dilation must be 1 or more, .* got \[0, 0\]",
         ),
-        ((1, 3, 5, 5), (2, 3, 3, 3), {"stride": (1, 2, 3)}, ValueError, r"one number, or two .*; got \(1, 2, 3\)"),
+        (
+            (1, 3, 5, 5),
+            (2, 3, 3, 3),
+            {"stride": (1, 2, 3)},
+            ValueError,
+            r"one whole number, or two .*; got \(1, 2, 3\)",
+        ),
         ((1, 3, 5, 5), (2, 3, 3, 3), {"bias": torch.zeros(3)}, ValueError, r"wanted a bias \[2\], .* got \[3\]"),
         (
             (1, 3, 5, 5),

@@ -66,8 +66,7 @@ class TestEachInstructionSet:
 
     def test_every_element_is_written(self, monkeypatch):
         """Outputs that begin as NaN end as numbers."""
-        filled = lambda *size: torch.full(size[0] if len(size) == 1 else size, float("nan"))  # noqa: E731
-        monkeypatch.setattr("featherweight.ops.adder.cpu.torch.empty", filled)
+        monkeypatch.setattr("featherweight.ops.adder.cpu.empty", lambda shape: torch.full(shape, float("nan")))
         x, weight = torch.randn(3, 5, 11, 13), torch.randn(7, 5, 3, 3)
         y = op.forward(x, weight, None, [2, 3], [1, 2], [1, 1], 1, "paper")
         dx = op.input_gradient(torch.ones_like(y), x, weight, [2, 3], [1, 2], [1, 1], 1, "paper")
@@ -80,6 +79,9 @@ class TestEachInstructionSet:
         weight = 1000 + torch.rand(9, 16, 3, 3)
         y = adder2d(x, weight)
         expected = reference.adder2d(x.double(), weight.double(), [1, 1], [0, 0], [1, 1], 1)
+        torch.testing.assert_close(y.double(), expected, rtol=1e-6, atol=0)
+        signs = torch.tensor([1.0, -1.0])[torch.arange(16) % 2, None, None]
+        y = adder2d(signs * x, signs * weight)  # the sums of all terms are near zero, those of max(x, f) are not
         torch.testing.assert_close(y.double(), expected, rtol=1e-6, atol=0)
         same = weight[:1, :, :3, :3].clone()
         assert adder2d(same, weight[:1]).item() == 0.0

@@ -224,6 +224,23 @@ def test_pytorchs_own_checks_of_the_operators(backward):
         torch.library.opcheck(operators.mitchell_matmul.default, (a, b, backward, 0.0))
         settings = ([1, 2], [1, 1], [1, 1], 2, backward, 0.058)
         torch.library.opcheck(operators.mitchell_conv2d.default, (x, weight, None, *settings))
+        turned = torch.randn(4, 3).mT.detach()
+        torch.library.opcheck(operators.mitchell_multiply.default, (turned, turned, backward, 0.0))
+        torch.library.opcheck(operators.mitchell_multiply_gradient.default, (turned, turned, turned, backward, 0.0))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_pytorchs_default_type_does_not_matter(dtype):
+    a, b, weight = torch.randn(1, 2, 5, 5), torch.randn(1, 2, 5, 5), torch.randn(3, 2, 3, 3)
+    calls = (
+        lambda: mitchell_multiply(a, b), lambda: mitchell_matmul(a, b), lambda: mitchell_conv2d(a, weight)
+    )  # fmt: skip
+    expected = [call() for call in calls]
+    torch.set_default_dtype(dtype)
+    try:
+        assert all(torch.equal(call(), right) for call, right in zip(calls, expected, strict=True))
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """What all operators of a convolution's shape share: the size of the output, and errors that say what came."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import product
+from operator import index
 from typing import NamedTuple
 
 import torch
@@ -13,9 +14,12 @@ def pair(value: int | Sequence[int]) -> list[int]:
 
     Raises: ValueError: there are not one or two numbers.
     """
-    both = [value, value] if isinstance(value, int) else list(value)
+    try:
+        both = [index(one) for one in value] if isinstance(value, Iterable) else [index(value)] * 2
+    except TypeError:
+        both = []
     if len(both) != 2:
-        raise ValueError(f"wanted one number, or two for height and width; got {value}")
+        raise ValueError(f"wanted one whole number, or two for height and width; got {value}")
     return both
 
 
@@ -59,6 +63,13 @@ def geometry(
         raise ValueError(
             f"x has {x.shape[1]} channels; weight {list(weight.shape)} with groups={groups} is for "
             f"{weight.shape[1] * groups}, and groups must divide its {weight.shape[0]} outputs"
+        )
+    if min(weight.shape[2:]) < 1:
+        raise ValueError(f"wanted a kernel of one place or more; got weight {list(weight.shape)}")
+    if max(*stride, *dilation, *padding) >= 2**31:
+        raise ValueError(
+            f"stride, dilation and padding must be less than 2^31; got {list(stride)}, {list(dilation)}, "
+            f"{list(padding)}"
         )
     if min(*stride, *dilation) < 1 or min(padding) < 0:
         raise ValueError(

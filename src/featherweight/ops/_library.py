@@ -51,6 +51,16 @@ class Operator:
         """Make functions its backward pass, and what keeps for it what it needs."""
         torch.library.register_autograd(self.name, backward, setup_context=keep)
 
+    def without_gradients(self) -> None:
+        """Make it refuse a backward pass: what works out gradients here has none of its own."""
+
+        def backward(ctx: object, grad: Tensor) -> None:
+            raise RuntimeError(
+                f"{self.name} cannot be differentiated: the operator it belongs to has first derivatives only"
+            )
+
+        torch.library.register_autograd(self.name, backward)
+
     def in_float32_under_autocast(self) -> None:
         """Let it compute and answer in float32 under autocast."""
         for device in ("cpu", "cuda"):

@@ -24,7 +24,7 @@ def _input_gradient(*arguments: Any) -> Tensor:
     return triton.input_gradient(*arguments)
 
 
-op.weight_gradient.kernel("cuda")(weight_gradient)
+op.weight_gradient.kernel("cuda", "PyTorch's convolution")(weight_gradient)
 if find_spec("triton") is not None:
-    op.forward.kernel("cuda")(_adder2d)
-    op.input_gradient.kernel("cuda")(_input_gradient)
+    op.forward.kernel("cuda", "Triton")(_adder2d)
+    op.input_gradient.kernel("cuda", "Triton")(_input_gradient)

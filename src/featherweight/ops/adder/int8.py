@@ -122,7 +122,7 @@ if native is not None:
         shape = _check(x, weight, scale, shift, zero, shortcut, shortcut_scale, *settings)
         if not x.numel() or not weight.numel():
             return reference.adder2d_int8(x, weight, scale, shift, zero, shortcut, shortcut_scale, *settings)
-        y = torch.empty(shape, dtype=torch.uint8)
+        y = torch.empty(shape, dtype=torch.uint8, device="cpu")
         bytes_ = x.contiguous().numpy(), weight.contiguous().numpy(), array(scale), array(shift)
         added = None if shortcut is None else shortcut.contiguous().numpy()
         native.adder2d_int8(*bytes_, added, shortcut_scale, *settings, zero, y.numpy(), torch.get_num_threads())

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from featherweight.ops._convolution import output_shape
-from featherweight.ops._native import COMPILED, Array, array, native
+from featherweight.ops._native import COMPILED, Array, array, empty, native
 
 from . import conv2d, matmul, multiply, reference
 from ._check import check_types
@@ -24,11 +24,11 @@ if native is not None:
     ) -> Tensor:  # fmt: skip
         check_types(x, weight)
         shape = output_shape(x, weight, bias, stride, padding, dilation, groups)
-        y = torch.zeros(shape)
+        y = empty(shape).zero_()
         if y.numel() and weight.numel():
             tensors = array(x), array(weight), None if bias is None else array(bias)
             settings = stride, padding, dilation, groups, reference.offset(compensation)
-            native.mitchell_conv2d(*tensors, *settings, array(y), torch.get_num_threads())
+            native.mitchell_conv2d(*tensors, *settings, y.numpy(), torch.get_num_threads())
         return y
 
     @conv2d.conv2d_input_gradient.kernel("cpu", COMPILED)
@@ -39,10 +39,10 @@ if native is not None:
         settings = stride, padding, dilation, groups
         if not _usual(x, weight):
             return reference.conv2d_input_gradient(grad, x, weight, *settings, backward, compensation)
-        result = torch.empty(x.shape)
+        result = empty(x.shape)
         rule = backward == "exact", reference.offset(compensation)
         tensors = array(grad), array(x), array(weight)
-        native.mitchell_input_gradient(*tensors, *settings, *rule, array(result), torch.get_num_threads())
+        native.mitchell_input_gradient(*tensors, *settings, *rule, result.numpy(), torch.get_num_threads())
         return result
 
     @conv2d.conv2d_weight_gradient.kernel("cpu", COMPILED)
@@ -53,10 +53,10 @@ if native is not None:
         settings = stride, padding, dilation, groups
         if not x.numel() or not weight.numel():
             return reference.conv2d_weight_gradient(grad, x, weight, *settings, backward, compensation)
-        result = torch.empty(weight.shape)
+        result = empty(weight.shape)
         rule = backward == "exact", reference.offset(compensation)
         tensors = array(grad), array(x), array(weight)
-        native.mitchell_weight_gradient(*tensors, *settings, *rule, array(result), torch.get_num_threads())
+        native.mitchell_weight_gradient(*tensors, *settings, *rule, result.numpy(), torch.get_num_threads())
         return result
 
     @matmul.forward.kernel("cpu", COMPILED)
@@ -84,20 +84,20 @@ if native is not None:
         outer = reference.product_shape(left, right)[:-2]
         rows, columns = left.shape[-2], right.shape[-1]
         sides = (rows, columns) if own is None else (columns, rows)
-        result = torch.zeros(outer.numel(), *sides)
+        result = empty((outer.numel(), *sides)).zero_()
         if result.numel() and left.shape[-1]:
             factors = [_batched(one, outer) for one in (left, right)]
             slopes = None if own is None else _batched(own, outer)
             rule = reference.offset(compensation), own is not None
-            native.mitchell_matmul(*factors, slopes, *rule, array(result), torch.get_num_threads())
+            native.mitchell_matmul(*factors, slopes, *rule, result.numpy(), torch.get_num_threads())
         return result.view(*outer, *sides)
 
     def _elementwise(a: Tensor, b: Tensor, own: Tensor | None, compensation: float) -> Tensor:
         tensors = torch.broadcast_tensors(a, b, b if own is None else own)  # type: ignore[no-untyped-call]
         flat = [array(one).reshape(-1) for one in tensors]
-        result = torch.empty(tensors[0].shape)
+        result = empty(tensors[0].shape)
         arguments = flat[0], flat[1], flat[2] if own is not None else None, reference.offset(compensation)
-        native.mitchell_multiply(*arguments, array(result).reshape(-1), torch.get_num_threads())
+        native.mitchell_multiply(*arguments, result.view(-1).numpy(), torch.get_num_threads())
         return result
 
 

@@ -86,6 +86,9 @@ def matmul_gradient(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensat
     return reference.matmul_gradient(grad, a, b, backward, compensation)
 
 
+matmul_gradient.without_gradients()
+
+
 @matmul_gradient.shapes
 def _(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
     return grad.new_empty(*grad.shape[:-2], a.shape[-2], a.shape[-1])

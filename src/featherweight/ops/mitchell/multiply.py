@@ -57,7 +57,7 @@ def forward(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
 @forward.shapes
 def _(a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
     check_types(a, b)
-    return torch.empty_like(a + b)
+    return a.new_empty(torch.broadcast_shapes(a.shape, b.shape))  # type: ignore[no-untyped-call]
 
 
 @operator("mitchell_multiply_gradient")
@@ -68,9 +68,12 @@ def multiply_gradient(grad: Tensor, a: Tensor, b: Tensor, backward: str, compens
     return reference.multiply(grad, reference.slope(a, b, compensation))
 
 
+multiply_gradient.without_gradients()
+
+
 @multiply_gradient.shapes
 def _(grad: Tensor, a: Tensor, b: Tensor, backward: str, compensation: float) -> Tensor:
-    return torch.empty_like(grad + b)
+    return grad.new_empty(torch.broadcast_shapes(grad.shape, b.shape))  # type: ignore[no-untyped-call]
 
 
 def _keep_factors(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
