@@ -197,7 +197,7 @@ def layer_parts(entry: Network) -> Iterator[Part]:
     """Sum the layers of each direct child of the network, and of each block of its body."""
     with on_meta_device():
         model = create(entry.name)
-    for name, same in groupby(analyze(entry.name).layers, lambda layer: part_of(layer.name)):
+    for name, same in groupby(analyze(model).layers, lambda layer: part_of(layer.name)):
         layers = list(same)
         yield Part(
             name, type(model.get_submodule(name)).__name__, " x ".join(map(str, layers[-1].output_shape)),

@@ -96,8 +96,11 @@ finally:
     print(time.process_time() - start, file=sys.stderr)
 """
     command = [sys.executable, "-c", code]
-    runs = [subprocess.run(command, capture_output=True, text=True, check=True, env=environment) for _ in range(4)]
-    assert min(float(run.stderr) for run in runs) < 0.5
+    seconds = []
+    while len(seconds) < 4 and min(seconds, default=1.0) >= 0.5:
+        run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+        seconds.append(float(run.stderr))
+    assert min(seconds) < 0.5
 
 
 def _processor_seconds(command: list[str]) -> float:

@@ -25,6 +25,7 @@ from featherweight.data import DataError, Preprocessing, digits, split_pictures
 from featherweight.export import compare, load
 
 QUICK: dict[str, Any] = {"networks": "mobilenet_v1", "max_latency": None, "time": "60s", "progress": False}
+SHORT = {**QUICK, "time": "30s"}  # the least, where what is learned does not matter
 FILES = {"pytorch": "model.safetensors", "onnx": "model.onnx", "int8": "model-int8.onnx"}
 
 
@@ -177,7 +178,7 @@ def test_results_are_not_overwritten_unasked(result: FitResult) -> None:
 
 
 def test_a_killed_run_goes_on_and_its_recipe_still_holds(tmp_path: Path) -> None:
-    code = f"from featherweight import fit; fit('digits', out={str(tmp_path / 'out')!r}, tell=print, **{QUICK!r})"
+    code = f"from featherweight import fit; fit('digits', out={str(tmp_path / 'out')!r}, tell=print, **{SHORT!r})"
     process = subprocess.Popen([sys.executable, "-uc", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
@@ -193,7 +194,7 @@ def test_a_killed_run_goes_on_and_its_recipe_still_holds(tmp_path: Path) -> None
     assert checkpoint.exists(), "the run was over before it could be killed"
 
     lines: list[str] = []
-    result = fit("digits", out=tmp_path / "out", resume=True, tell=lines.append, **QUICK)
+    result = fit("digits", out=tmp_path / "out", resume=True, tell=lines.append, **SHORT)
     assert not any(line.startswith("round") for line in lines), "what was trained before is not trained again"
     again = fit(recipe=result.folder / "recipe.json", out=tmp_path / "again", progress=False)
     first, second = (safetensors.torch.load_file(one.folder / "model.safetensors") for one in (result, again))
@@ -215,8 +216,8 @@ def test_a_run_interrupted_while_it_exports_goes_on(tmp_path: Path) -> None:
             raise KeyboardInterrupt
 
     with pytest.raises(FitInterrupted):
-        fit("digits", out=tmp_path / "out", tell=interrupt, **{**QUICK, "time": "30s"})
-    result = fit("digits", out=tmp_path / "out", resume=True, **{**QUICK, "time": "30s"})
+        fit("digits", out=tmp_path / "out", tell=interrupt, **SHORT)
+    result = fit("digits", out=tmp_path / "out", resume=True, **SHORT)
     recipe = json.loads((result.folder / "recipe.json").read_text())
     seeds = [stage["recipe"]["seed"] for stage in recipe["stages"]]
     assert len(seeds) == len(set(seeds)), "the last training is not done twice"
