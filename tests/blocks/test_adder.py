@@ -169,3 +169,16 @@ def test_dilation_keeps_the_size_and_is_shown():
     layer = AdderConv2d(4, 8, kernel_size=3, dilation=3)
     assert layer(torch.zeros(1, 4, 7, 7)).shape == (1, 8, 7, 7)
     assert str(layer) == "AdderConv2d(4, 8, kernel_size=3, stride=1, dilation=3)"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"gradient": "l2"}, "unknown gradient 'l2'; known: sign, paper"),
+        ({"adaptive_rate": -1.0}, "adaptive_rate must be above 0 and finite, or None; got -1.0"),
+        ({"p": 3}, "the power p must be from 1 to 2; got 3"),
+    ],
+)
+def test_settings_are_held_against_what_there_is_at_once(settings, message):
+    with pytest.raises(ValueError, match=message):
+        AdderConv2d(2, 4, kernel_size=3, **settings)

@@ -158,3 +158,9 @@ def test_windows_are_averaged(side, stride):
 def test_the_whole_picture_is_averaged():
     x = torch.rand(2, 3, 4, 8)
     torch.testing.assert_close(MitchellAvgPool2d()(x), x.mean((2, 3), keepdim=True))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4, 4), (2, 4, 4, 4), (2, 3, 4), (3,)])
+def test_wrong_dimensions_and_channels_of_a_norm(shape):
+    with pytest.raises(ValueError, match=r"wanted x \[N, 3, H, W\]; got \["):
+        MitchellBatchNorm2d(3)(torch.zeros(shape))

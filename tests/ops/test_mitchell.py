@@ -266,3 +266,16 @@ def test_pytorchs_default_type_does_not_matter(dtype):
 def test_errors_say_what_came_and_what_was_wanted(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("x", "weight", "bias", "message"),
+    [
+        ((2, 4), (3, 5), None, r"wanted x \[..., in\] and weight \[out, in\]; got \[2, 4\] and \[3, 5\]"),
+        ((), (3, 1), None, r"got \[\] and \[3, 1\]"),
+        ((2, 5), (3, 5), (4,), r"wanted a bias \[3\], one for each output; got \[4\]"),
+    ],
+)
+def test_linear_says_what_came(x, weight, bias, message):
+    with pytest.raises(ValueError, match=message):
+        mitchell_linear(torch.zeros(x), torch.zeros(weight), None if bias is None else torch.zeros(bias))

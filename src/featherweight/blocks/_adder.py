@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from featherweight.ops import adder2d_p
+from featherweight.ops.adder.op import check_gradient
 
 from ._filters import Filters
 
@@ -35,8 +36,8 @@ class AdderConv2d(Filters):
     Shape: [N, in_channels, H, W] -> [N, out_channels, ceil(H / stride), ceil(W / stride)] with the default padding
     Cost per image (k kernel, H' x W' output): 0 multiply-adds; 2 * H'*W' * in/groups * out * k*k additions, one to
     subtract and one to sum, and half as many absolute values.
-    Raises: ValueError: kernel_size is even and no padding is given, groups do not divide both channel counts; or, when
-    it runs, an unknown gradient, or p not from 1 to 2.
+    Raises: ValueError: kernel_size is even and no padding is given, groups do not divide both channel counts, p is not
+        from 1 to 2, adaptive_rate not above 0, or the gradient unknown.
     Source: Chen et al. 2020, https://arxiv.org/abs/1912.13200, Section 3, equations (2) to (7), (12) and (13). Differs
     from the paper: eta is 0.2 as in the released code, where the paper has 0.1; the scale is part of the gradient, as
     there, so that momentum and weight decay come after it.
@@ -66,7 +67,10 @@ class AdderConv2d(Filters):
             in_channels, out_channels, kernel_size=kernel_size, stride=stride, padding=padding, dilation=dilation,
             groups=groups, bias=bias,
         )  # fmt: skip
-        self.gradient, self.adaptive_rate, self.p = gradient, adaptive_rate, p
+        check_gradient(gradient)
+        if adaptive_rate is not None and not 0 < adaptive_rate < float("inf"):
+            raise ValueError(f"adaptive_rate must be above 0 and finite, or None; got {adaptive_rate}")
+        self.gradient, self.adaptive_rate, self.p = gradient, adaptive_rate, _checked_power(p)
         nn.init.normal_(self.weight)
         if self.bias is not None:
             nn.init.uniform_(self.bias)
@@ -101,12 +105,17 @@ def set_adder_p(model: nn.Module, p: float) -> int:
         >>> set_adder_p(nn.Sequential(AdderConv2d(3, 4, kernel_size=3), nn.ReLU()), 1.5)
         1
     """
-    if not 1 <= p <= 2:
-        raise ValueError(f"the power p must be from 1 to 2; got {p}")
+    _checked_power(p)
     layers = [module for module in model.modules() if isinstance(module, AdderConv2d)]
     for layer in layers:
         layer.p = p
     return len(layers)
+
+
+def _checked_power(p: float) -> float:
+    if not 1 <= p <= 2:
+        raise ValueError(f"the power p must be from 1 to 2; got {p}")
+    return p
 
 
 class _AdaptiveRate(torch.autograd.Function):

@@ -36,7 +36,8 @@ class MitchellBatchNorm2d(_BatchNorm):
     Shape: [N, num_features, H, W] -> the same
     Cost per image, in evaluation: 0 multiply-adds; C*H*W integer additions and 2 * C*H*W additions, and a few for each
     channel.
-    Raises: ValueError: in training, one value for each channel; unknown backward or compensation (when it runs).
+    Raises: ValueError: when it runs: wrong dimensions or channels, one value for each channel in training, an unknown
+    backward or compensation.
     Source: Kosson and Jaggi 2023, https://arxiv.org/abs/2305.17190, Section 2: quotient, exponential and logarithm.
     Differs from the paper: n is known beforehand, and so is its inverse; compensation.
 
@@ -63,6 +64,8 @@ class MitchellBatchNorm2d(_BatchNorm):
     def forward(self, x: Tensor) -> Tensor:
         """[N, num_features, H, W] -> the same."""
         assert self.running_mean is not None and self.running_var is not None
+        if x.ndim != 4 or x.shape[1] != self.num_features:
+            raise ValueError(f"wanted x [N, {self.num_features}, H, W]; got {list(x.shape)}")
         if self.training:
             centred, var = self._by_batch(x)
         else:

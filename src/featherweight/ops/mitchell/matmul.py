@@ -48,13 +48,17 @@ def mitchell_linear(
         backward, compensation: as `mitchell_multiply`.
     Shape: [..., in] -> [..., out]
     Cost: in*out integer additions for each row of x, each with one addition to the sum.
-    Raises: as `mitchell_matmul`.
+    Raises: ValueError: the shapes do not fit; as `mitchell_matmul`.
 
     Example:
         >>> import torch
         >>> mitchell_linear(torch.ones(4, 3), torch.full((2, 3), 0.7)).shape
         torch.Size([4, 2])
     """
+    if x.ndim < 1 or weight.ndim != 2 or x.shape[-1] != weight.shape[1]:
+        raise ValueError(f"wanted x [..., in] and weight [out, in]; got {list(x.shape)} and {list(weight.shape)}")
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"wanted a bias [{len(weight)}], one for each output; got {list(bias.shape)}")
     rows = mitchell_matmul(x.reshape(-1, x.shape[-1]), weight.t(), backward=backward, compensation=compensation)
     y = rows.reshape(*x.shape[:-1], weight.shape[0])
     return y if bias is None else y + bias
