@@ -65,7 +65,7 @@ void adder2d(In<4> x, In<4> weight, std::optional<In<1>> bias, Sides stride, Sid
     want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
-    kernels.adder2d(c, x.data(), weight.data(), bias ? bias->data() : nullptr, y.data(), threads);
+    kernels.adder2d(c, x.data(), weight.data(), bias ? bias->data() : nullptr, y.data(), fw::worth(c, threads));
 }
 
 void adder2d_input_gradient(In<4> grad, In<4> x, In<4> weight, Sides stride, Sides padding, Sides dilation,
@@ -75,7 +75,7 @@ void adder2d_input_gradient(In<4> grad, In<4> x, In<4> weight, Sides stride, Sid
     want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
-    kernels.adder2d_input_gradient(c, grad.data(), x.data(), weight.data(), sign, result.data(), threads);
+    kernels.adder2d_input_gradient(c, grad.data(), x.data(), weight.data(), sign, result.data(), fw::worth(c, threads));
 }
 
 void mitchell_conv2d(In<4> x, In<4> weight, std::optional<In<1>> bias, Sides stride, Sides padding, Sides dilation,
@@ -85,7 +85,8 @@ void mitchell_conv2d(In<4> x, In<4> weight, std::optional<In<1>> bias, Sides str
     want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
-    kernels.mitchell_conv2d(c, x.data(), weight.data(), bias ? bias->data() : nullptr, offset, y.data(), threads);
+    kernels.mitchell_conv2d(c, x.data(), weight.data(), bias ? bias->data() : nullptr, offset, y.data(),
+                            fw::worth(c, threads));
 }
 
 template <auto kKernel, bool kOfWeight>
@@ -98,7 +99,7 @@ void mitchell_gradient(In<4> grad, In<4> x, In<4> weight, Sides stride, Sides pa
     want_threads(threads);
     const fw::Kernels& kernels = fw::kernels();
     nb::gil_scoped_release release;
-    (kernels.*kKernel)(c, grad.data(), x.data(), weight.data(), exact, offset, result.data(), threads);
+    (kernels.*kKernel)(c, grad.data(), x.data(), weight.data(), exact, offset, result.data(), fw::worth(c, threads));
 }
 
 void mitchell_matmul(In<3> left, In<3> right, std::optional<In<3>> own, std::int32_t offset, bool transposed,
@@ -144,7 +145,7 @@ void adder2d_int8(BytesIn<4> x, BytesIn<4> weight, In<1> scale, In<1> shift, std
     kernels.adder2d_int8_pack(c, weight.data(), packed);
     const auto added = fw::maps(shortcut ? shortcut->data() : nullptr, c.output(0), c.output(1));
     kernels.adder2d_int8(c, fw::maps(x.data(), c.height, c.width), zero, packed, scale.data(), shift.data(), added,
-                         shortcut_scale, fw::maps(y.data(), c.output(0), c.output(1)), threads);
+                         shortcut_scale, fw::maps(y.data(), c.output(0), c.output(1)), fw::worth(c, threads));
 }
 
 // A layer's geometry but for the picture, and its weight as a list, of [O, C/groups, kh, kw].

@@ -21,6 +21,15 @@ struct Convolution {
     std::int64_t depth() const { return group_channels() * places(); }  // terms of one output
 };
 
+// How many of these threads the work is worth: one for each two million terms, which take some 20 to 50 microseconds.
+// Threads wait for each other at the end of a layer, and one that comes late costs more than it does.
+inline int worth(const Convolution& c, int threads) {
+    const double terms = static_cast<double>(c.images) * static_cast<double>(c.filters * c.output(0) * c.output(1)) *
+                         static_cast<double>(c.depth()),
+                 most = terms / (1 << 21);
+    return most >= threads ? threads : most < 1 ? 1 : static_cast<int>(most);
+}
+
 // Throws std::invalid_argument where a geometry is none. A step beyond the picture becomes one to its end.
 inline void check(Convolution& c) {
     constexpr std::int64_t kMost = std::int64_t{1} << 31;  // of any length, so that sums of some do not overflow

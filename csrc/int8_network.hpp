@@ -39,8 +39,9 @@ class Int8Network {
         place(c, 0, false);
         return add({c.filters, c.output(0), c.output(1)}, true,
                    [=, weight = std::move(weight), shift = std::move(shift)](Work& work, int to) {
-                       kernels_.conv2d_to_bytes(work.of(c), work.picture, weight.data(), shift.data(), work.maps(to),
-                                                work.threads);
+                       const Convolution own = work.of(c);
+                       kernels_.conv2d_to_bytes(own, work.picture, weight.data(), shift.data(), work.maps(to),
+                                                worth(own, work.threads));
                    });
     }
 
@@ -76,8 +77,9 @@ class Int8Network {
                 Maps<const std::uint8_t> x = work.seen(from), added{};
                 if (values_[static_cast<std::size_t>(from)].around != zero) x.border = 0;
                 if (shortcut >= 0) added = work.seen(shortcut);
-                kernels_.adder2d_int8(work.of(c), x, zero, packed.data(), scale.data(), shift.data(), added,
-                                      shortcut_scale, work.maps(to), work.threads);
+                const Convolution own = work.of(c);
+                kernels_.adder2d_int8(own, x, zero, packed.data(), scale.data(), shift.data(), added, shortcut_scale,
+                                      work.maps(to), worth(own, work.threads));
             });
     }
 
