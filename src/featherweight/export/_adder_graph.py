@@ -1,45 +1,16 @@
 """From a network of adder layers to the steps of a runner in bytes: its graph, read node by node."""
 
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Size, Tensor, nn
 from torch.fx import GraphModule, Node
 
+from ._adder_values import LEVELS, Layer, Step, Value, geometry, in_bytes, single
 from ._ranges import Ranges, graph_of
-
-LEVELS = 255
-
-MOVING = {"slice", "cat"}  # with means: what a pooling to a grid is made of, which changes nothing where they fit
-PASSING = {"dropout", "flatten", "view", "reshape", "clone", "contiguous", "alias", "detach"}
-Step = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Value:
-    """What a step gives. A byte b stands for low + unit * b."""
-
-    kind: Literal["picture", "bytes", "floats"]
-    number: int
-    low: float = 0.0
-    unit: float = 1.0
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer that has not been written yet: factor * (layer + bias) + addend (+ shortcut), then ReLU."""
-
-    kind: Literal["convolution", "adder", "linear"]
-    source: Value
-    weight: Tensor
-    settings: Step
-    factor: Tensor
-    addend: Tensor
-    node: Node
-    shortcut: Value | None = None
-    relu: bool = False
+from ._unchanged import Unchanged
 
 
 @torch.no_grad()
@@ -55,6 +26,8 @@ class _Compiler:
         self.graph, self.ranges, self.error = graph, ranges, error
         self.steps: list[Step] = []
         self.there: dict[Node, Value | Layer] = {}
+        self.lacking: dict[Node, Node] = {}  # of nodes that change nothing: the node that is not known
+        self.unchanged = Unchanged(ranges.shapes)
         for node in graph.graph.nodes:
             if node.op == "placeholder":
                 self.there[node] = Value("picture", 0)
@@ -68,26 +41,18 @@ class _Compiler:
 
     def _call(self, node: Node, name: str) -> None:
         """Read one node; what is not known is left out, and complained about where somebody needs it."""
-        if name in PASSING and node.args[0] in self.there:
-            self.there[node] = self.there[node.args[0]]  # type: ignore[index]
+        source = self.unchanged.of(node, name)
+        if source is not None:
+            if source in self.there:
+                self.there[node] = self.there[source]
+            else:
+                self.lacking[node] = self.lacking.get(source, source)
         elif reader := getattr(self, f"_{name}", None):
             reader(node)
-        elif name in MOVING:
-            self._same(node)
-
-    def _same(self, node: Node) -> None:
-        """A node that gives what another gives already, such as the mean over single pixels, is that other."""
-        sample = self.ranges.sample[node]
-        if sample.min() == sample.max():
-            return  # as others may be by chance
-        for other in self.there:
-            known = self.ranges.sample[other]
-            if known.shape == sample.shape and torch.equal(known, sample):
-                self.there[node] = self.there[other]
-                return
 
     def _of(self, node: Any) -> Value | Layer:
         if node not in self.there:
+            node = self.lacking.get(node, node)
             raise self.error(
                 f"the runner in bytes has no {getattr(node, 'target', node)} ({getattr(node, 'name', '')}); it has "
                 "adder layers, one convolution before them, batch norm, ReLU, sums, max pooling, and a mean and linear "
@@ -98,6 +63,8 @@ class _Compiler:
     def _tensor(self, node: Any) -> Tensor | None:
         if node is None:
             return None
+        if node.op != "get_attr":
+            raise self.error(f"the runner in bytes has only weights that are there, not ones from {node.target}")
         value: Any = self.graph
         for part in node.target.split("."):
             value = getattr(value, part)
@@ -107,24 +74,32 @@ class _Compiler:
     def _arguments(self, node: Node, *defaults: Any) -> list[Any]:
         return [*node.args, *defaults[len(node.args) :]]
 
-    def _layer(self, node: Node, kind: Any, source: Value, numbers: tuple[Any, Any], settings: Step) -> None:
+    def _layer(self, node: Node, kind: Any, source: Value, settings: Step, whole: bool = True) -> None:
         """Note a layer of a weight and a bias."""
-        weight, bias = (self._tensor(one) for one in numbers)
+        weight, bias = (self._tensor(one) for one in self._arguments(node, 0, 0, None)[1:3])
         assert weight is not None
         weight = weight.flatten(1) if kind == "linear" else weight
         ones = torch.ones(len(weight), dtype=torch.float64)
         addend = torch.zeros_like(ones) if bias is None else bias
-        self.there[node] = Layer(kind, source, weight, settings, ones, addend, node)
+        self.there[node] = Layer(kind, source, weight, settings, ones, addend, node, whole)
+
+    def _whole(self, node: Node, padding: list[int]) -> bool:
+        filters = self._tensor(node.args[1])
+        assert filters is not None
+        return self._shape(node.args[0])[1:] == filters.shape[1:] and not any(padding)
+
+    def _shape(self, node: Any) -> Size:
+        return self.ranges.shapes[node]
 
     def _conv2d(self, node: Node) -> None:
-        source, weight, bias, *geometry, groups = self._arguments(node, 0, 0, None, [1, 1], [0, 0], [1, 1], 1)
-        came, filters = self._of(source), self._tensor(weight)
-        assert filters is not None
-        whole = self.ranges.sample[source].shape[1:] == filters.shape[1:] and not any(geometry[1])
+        source, _, _, *sides, groups = self._arguments(node, 0, 0, None, [1, 1], [0, 0], [1, 1], 1)
+        if isinstance(sides[1], str):
+            raise self.error(f"the runner in bytes has paddings in pixels; {node.name} says {sides[1]!r}")
+        came = self._of(source)
         if isinstance(came, Value) and came.kind == "picture":
-            self._layer(node, "convolution", came, (weight, bias), _geometry(geometry, groups))
-        elif whole:
-            self._layer(node, "linear", self._floats(source), (weight, bias), {})
+            self._layer(node, "convolution", came, geometry(sides, groups))
+        elif self._whole(node, sides[1]):
+            self._layer(node, "linear", self._floats(source), {})
         else:
             raise self.error(
                 f"the runner in bytes has convolutions only before all adder layers and of the whole map behind them; "
@@ -132,19 +107,27 @@ class _Compiler:
             )
 
     def _linear(self, node: Node) -> None:
-        source, weight, bias = self._arguments(node, 0, 0, None)
-        self._layer(node, "linear", self._floats(source), (weight, bias), {})
+        source = node.args[0]
+        came, shape = self._floats(source), self._shape(source)
+        if len(shape) != 2:
+            raise self.error(f"the runner in bytes has linear layers of [N, features]; {node.name} takes {[*shape]}")
+        self._layer(node, "linear", came, {})
 
     def _adder2d(self, node: Node) -> None:
-        source, weight, bias, *geometry, groups, _ = self._arguments(node)
-        self._layer(node, "adder", self._bytes(source), (weight, bias), _geometry(geometry, groups))
+        source, _, _, *sides, groups, _ = node.args
+        settings = geometry(sides, groups)  # type: ignore[arg-type]
+        self._layer(node, "adder", self._bytes(source), settings, self._whole(node, settings["padding"]))
 
     def _batch_norm(self, node: Node) -> None:
-        source, weight, bias, mean, var, _, _, eps, _ = self._arguments(node)
+        source, weight, bias, mean, var, training, _, eps, _ = node.args
+        if mean is None or training:
+            raise self.error(f"the runner in bytes has batch norm only with running statistics; {node.name} has none")
         layer = self._of(source)
         if not isinstance(layer, Layer) or layer.shortcut or layer.relu:
             raise self.error(f"the runner in bytes has batch norm only directly behind a layer; not {node.name}")
-        scale = self._tensor(var).add(eps).rsqrt()  # type: ignore[union-attr]
+        scale = self._tensor(var).add(eps).rsqrt()  # type: ignore[union-attr,arg-type]
+        if len(scale) != len(layer.factor):
+            raise self.error(f"the runner in bytes has batch norm only of a layer's channels; not {node.name}")
         gamma, beta = self._tensor(weight), self._tensor(bias)
         scale = scale if gamma is None else scale * gamma
         shift = -self._tensor(mean) * scale + (0 if beta is None else beta)  # type: ignore[operator]
@@ -167,6 +150,8 @@ class _Compiler:
         one, other = node.args[:2]
         if not isinstance(one, Node) or not isinstance(other, Node) or node.kwargs.get("alpha", 1) != 1:
             return
+        if self.ranges.shapes.get(one) != self.ranges.shapes.get(other):
+            raise self.error(f"the runner in bytes has sums only of maps of one shape; not {node.name}")
         for kept, added in ((one, other), (other, one)):
             layer = self._of(kept)
             if isinstance(layer, Layer) and layer.kind == "adder" and not layer.shortcut and not layer.relu:
@@ -186,15 +171,11 @@ class _Compiler:
     def _adaptive_avg_pool2d(self, node: Node) -> None:
         if {*node.args[1]} == {1}:  # type: ignore[misc]
             self._mean_of(node)
-        else:
-            self._same(node)
 
     def _mean(self, node: Node) -> None:
-        axes = {axis % 4 for axis in node.args[1]}  # type: ignore[union-attr,operator]
-        if axes == {2, 3} and self.ranges.sample[node.args[0]].ndim == 4:  # type: ignore[index]
+        source, axes = self._arguments(node, 0, None)[:2]
+        if axes and len(self._shape(source)) == 4 and {axis % 4 for axis in axes} == {2, 3}:
             self._mean_of(node)
-        else:
-            self._same(node)
 
     def _mean_of(self, node: Node) -> None:
         came = self._bytes(node.args[0])
@@ -225,7 +206,7 @@ class _Compiler:
             came = self._write("picture", Value("bytes", 0, low, unit), scale=1 / unit, shift=-low / unit)
             self.there[node] = came
         if came.kind != "bytes":
-            raise self.error(f"the runner in bytes has a convolution before its first adder layer; not {came.kind}")
+            raise self.error(f"the runner in bytes has only a linear layer behind a mean; {node.name} is floats")
         return came
 
     def _write_layer(self, layer: Layer) -> Value:
@@ -234,9 +215,9 @@ class _Compiler:
         shift = layer.addend - low
         if layer.kind == "convolution":
             weight = layer.weight * (layer.factor / unit).reshape(-1, 1, 1, 1)
-            settings = {"weight": _single(weight), "shift": _single(shift / unit)}
+            settings = {"weight": single(weight), "shift": single(shift / unit)}
             return self._write("convolution", Value("bytes", 0, low, unit), **settings, **layer.settings)
-        filters, rest = _in_bytes(layer.weight, layer.source)
+        filters, rest = in_bytes(layer.weight, layer.source)
         shift = shift - layer.factor * rest
         more: Step = {}
         if layer.shortcut is not None:
@@ -245,8 +226,8 @@ class _Compiler:
         scale = -layer.factor * layer.source.unit / unit
         zero = max(0, min(LEVELS, round(-layer.source.low / layer.source.unit)))
         return self._write(
-            "adder", Value("bytes", 0, low, unit), source=layer.source.number, weight=filters, scale=_single(scale),
-            shift=_single(shift / unit), zero=zero, **layer.settings, **more,
+            "adder", Value("bytes", 0, low, unit), source=layer.source.number, weight=filters, scale=single(scale),
+            shift=single(shift / unit), zero=zero, **layer.settings, **more,
         )  # fmt: skip
 
     def _scale(self, least: float, most: float) -> tuple[float, float]:
@@ -256,31 +237,22 @@ class _Compiler:
         return -round(-least / unit) * unit, unit
 
     def _finish(self, node: Node) -> None:
+        given = self.ranges.given
+        if not isinstance(given, Tensor):
+            raise self.error(f"wanted a network that gives logits [N, classes]; it gives a {type(given).__name__}")
         came = self._of(node)
-        if not isinstance(came, Layer) or came.relu or came.shortcut:
+        if not isinstance(came, Layer) or came.kind == "convolution" or came.relu or came.shortcut:
             raise self.error("the runner in bytes ends with a linear or an adder layer, and batch norm")
+        if given.ndim != 2 or not came.whole:
+            raise self.error(
+                f"wanted a network that gives logits [N, classes], each of the whole map; it gives {[*given.shape]}"
+            )
         if came.kind == "linear":
             weight = came.weight * came.factor[:, None]
-            self._write("linear", Value("floats", 0), source=came.source.number, weight=_single(weight),
-                        bias=_single(came.addend))  # fmt: skip
+            self._write("linear", Value("floats", 0), source=came.source.number, weight=single(weight),
+                        bias=single(came.addend))  # fmt: skip
         else:
-            filters, rest = _in_bytes(came.weight, came.source)
+            filters, rest = in_bytes(came.weight, came.source)
             self._write("scores", Value("floats", 0), source=came.source.number, weight=filters,
-                        scale=_single(-came.factor * came.source.unit),
-                        shift=_single(came.addend - came.factor * rest))  # fmt: skip
-
-
-def _geometry(sides: list[list[int]], groups: int) -> Step:
-    stride, padding, dilation = (list(both) for both in sides)
-    return {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-
-
-def _in_bytes(weight: Tensor, source: Value) -> tuple[np.ndarray, Tensor]:
-    """Return weights as bytes of the source's scale, and what each filter's distances have beyond its range."""
-    inside = weight.clamp(source.low, source.low + LEVELS * source.unit)
-    rest = (weight - inside).abs().flatten(1).sum(1)
-    return ((inside - source.low) / source.unit).round().clamp(0, LEVELS).to(torch.uint8).numpy(), rest
-
-
-def _single(x: Tensor) -> np.ndarray:
-    return x.float().numpy()
+                        scale=single(-came.factor * came.source.unit),
+                        shift=single(came.addend - came.factor * rest))  # fmt: skip

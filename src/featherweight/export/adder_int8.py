@@ -92,6 +92,10 @@ def export(
         names = TENSORS[step["step"]]
         tensors |= {f"{number}.{name}": np.ascontiguousarray(step[name]) for name in names}
         settings.append({name: value for name, value in step.items() if name not in names})
+    try:
+        _network(list(calibration.shape[1:]), settings, tensors)
+    except (TypeError, ValueError) as error:
+        raise UnsupportedError(f"the runner in bytes has no such network: {error}") from error
     network = {"name": getattr(model, "name", None), "options": getattr(model, "options", {})}
     entry = {"version": __version__, "network": network, **(metadata or {})}
     header = {
