@@ -26,7 +26,7 @@ ARROWS: dict[str, set[str]] = {
     "blocks": {"ops"},
     "cost": set(),
     "data": set(),
-    "export": {"_native"},
+    "export": {"_machine", "_native"},
     "networks": {"blocks", "cost"},
     "compress": {"blocks", "cost"},
     "train": {"blocks", "data", "networks"},

@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+ADDER_INT8 = "featherweight adder int8"
+"""What an AdderNet in bytes says under "format" in its file's metadata: a file of safetensors, but no weights."""
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:

@@ -132,7 +132,22 @@ def test_weights_are_no_model_file(featherweight, pictures, tmp_path):
     path.write_bytes(b"")
     answer = featherweight("predict", path, pictures)
     assert (answer.code, answer.out) == (1, "")
-    assert "is not a file of safetensors" in answer.err
+    assert "is not an ONNX model that can be run, nor a whole file of safetensors" in answer.err
+
+
+def test_the_format_is_told_by_content_and_not_by_name(featherweight, model, pictures, tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(model.read_bytes())
+    assert featherweight("predict", path, pictures).code == 0
+    save_file({"weight": np.zeros(3, np.float32)}, tmp_path / "model.onnx")
+    assert "holds weights, for PyTorch" in featherweight("predict", tmp_path / "model.onnx", pictures).err
+
+
+def test_too_many_threads(featherweight, model, pictures):
+    answer = featherweight("predict", model, pictures, "--threads", 10_000)
+    assert (answer.code, answer.out) == (2, "")
+    assert "threads must be" in answer.err
+    assert "got 10000" in answer.err
 
 
 @pytest.mark.parametrize("words", [("--top", "0"), ("--threads", "0"), ("--nonsense",)])

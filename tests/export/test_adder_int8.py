@@ -4,14 +4,15 @@ import json
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from safetensors.numpy import load_file, save_file
 from torch import nn
 
 from featherweight.blocks import AdderConv2d, with_norm
-from featherweight.export import adder_int8
+from featherweight.export import adder_int8, load
 from featherweight.export.adder_int8 import ModelFileError
-from featherweight.networks import create
+from featherweight.networks import create, load_model, load_weights
 from featherweight.ops._native import native
 from featherweight.ops.adder import reference
 
@@ -171,6 +172,15 @@ def header(path):
         return dict(file.metadata())
 
 
+def change_steps(said, change):
+    said["steps"] = json.dumps(change(json.loads(said["steps"])))
+
+
+def change_adder(said, **settings):
+    """Change the second step, an adder layer."""
+    change_steps(said, lambda steps: [steps[0], {**steps[1], **settings}, *steps[2:]])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -189,6 +199,20 @@ def header(path):
         (lambda tensors, said: said.update(steps=said["steps"][:-9]), "damaged"),
         (lambda tensors, said: said.update(input_shape="[1, 9, 9]"), "damaged"),
         (lambda tensors, said: said.update(input_shape="[1, -32, 32]"), "damaged"),
+        (lambda tensors, said: said.update(input_shape="[1, 1048576, 1048576]"), "no more than 2147483647 numbers"),
+        (lambda tensors, said: said.update(steps="[" * 100_000), "is damaged: RecursionError"),
+        (lambda tensors, said: said.update(steps="[]"), "is damaged: ValueError: the last step"),
+        (lambda tensors, said: said.update(steps="{}"), "is damaged: ValueError: the last step"),
+        (
+            lambda tensors, said: change_steps(said, lambda steps: steps[:1]),
+            "the last step is not one that gives logits",
+        ),
+        (lambda tensors, said: said.update(featherweight="null"), "entry featherweight is no object: None"),
+        (lambda tensors, said: said.update(featherweight="5"), "entry featherweight is no object: 5"),
+        (lambda tensors, said: change_adder(said, shortcut=-5), "wanted 2.shortcut from -1, which stands for none"),
+        (lambda tensors, said: change_adder(said, shortcut_scale=1e300), "2.shortcut_scale is not finite in float32"),
+        (lambda tensors, said: change_adder(said, stride=[2**62, 2**62]), "wanted 2.stride from -1, .*; got 46116"),
+        (lambda tensors, said: change_adder(said, padding=[2**31, 0]), "wanted 2.padding from -1, .*; got 2147483648"),
     ],
 )
 def test_a_damaged_file_is_refused(tmp_path, written, change, message):
@@ -206,5 +230,26 @@ def test_what_is_no_file_of_ours_is_refused(tmp_path, written):
     (tmp_path / "text").write_text("no tensors")
     with pytest.raises(ModelFileError, match="not a file of safetensors"):
         adder_int8.load(tmp_path / "text")
-    with pytest.raises(ValueError, match="threads must be 1 or more; got 0"):
-        adder_int8.load(written, threads=0)
+    for threads, message in ((0, "must be 1 or more; got 0"), (10_000, "must be .* or less, 4 for each .*; got 10000")):
+        with pytest.raises(ValueError, match=f"threads {message}"):
+            adder_int8.load(written, threads=threads)
+
+
+def test_the_format_is_looked_at_before_the_tensors(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    safetensors.torch.save_file({"a": torch.ones(3, dtype=torch.bfloat16)}, path)
+    with pytest.raises(ModelFileError, match="is not an AdderNet in bytes: its format is None"):
+        adder_int8.load(path)
+
+
+def test_the_format_is_told_by_content(tmp_path, written):
+    path = tmp_path / "noext"
+    path.write_bytes(written.read_bytes())
+    assert load(path).steps == load(written).steps
+
+
+def test_it_is_no_file_of_weights(written):
+    """Both formats are of safetensors, and both say featherweight."""
+    for read in (load_model, lambda path: load_weights(create("adder_lenet5_bn", in_channels=1), path)):
+        with pytest.raises(ValueError, match=r"is an AdderNet in bytes, for `featherweight predict`; give the model"):
+            read(written)

@@ -8,6 +8,7 @@ import onnx
 import pytest
 
 from featherweight import create
+from featherweight._machine import available_processors
 from featherweight.export import ModelFileError, load, probe
 
 RUN_WITHOUT_TORCH = """
@@ -68,6 +69,13 @@ def test_no_batches(path):
 def test_no_threads(path):
     with pytest.raises(ValueError, match="threads must be 1 or more; got 0"):
         load(path, threads=0)
+
+
+def test_more_threads_than_a_processor_can_mean(path):
+    processors = available_processors()
+    load(path, threads=4 * processors)
+    with pytest.raises(ValueError, match=rf"must be {4 * processors} or less, 4 for each of the {processors} .*; got"):
+        load(path, threads=4 * processors + 1)
 
 
 def test_no_such_file(tmp_path):

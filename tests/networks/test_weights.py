@@ -174,6 +174,11 @@ def test_files_that_are_not_ours_are_refused(model: nn.Module, tmp_path: Path) -
     safetensors.torch.save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(ValueError, match=r"was not written by featherweight\.save_model"):
         load_model(path)
+    for record, message in (("{}", r"not written by .*'featherweight' is \{\}"), ("{", "'featherweight' is not JSON")):
+        safetensors.torch.save_file({"x": torch.zeros(1)}, path, {"featherweight": record})
+        for read in (load_model, lambda path: load_weights(model, path)):
+            with pytest.raises(ValueError, match=message):
+                read(path)
     with safetensors.safe_open(save_model(model, tmp_path / "good.safetensors"), "pt") as file:
         metadata = file.metadata()
     safetensors.torch.save_file({"x": torch.zeros(1)}, path, metadata)

@@ -90,6 +90,7 @@ class TestEachInstructionSet:
         ({"scale": torch.zeros(3, dtype=torch.float64)}, TypeError, "as float32; got torch.float64"),
         ({"scale": torch.full((3,), float("nan"))}, ValueError, "must be finite"),
         ({"shortcut_scale": float("inf")}, ValueError, "must be finite"),
+        ({"shortcut_scale": 1e39}, ValueError, "must be finite in float32"),
         ({"shift": torch.zeros(2)}, ValueError, r"one for each output channel; got \[3\] and \[2\]"),
         (
             {"shortcut": numbers((1, 3, 4, 4))},

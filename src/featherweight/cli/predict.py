@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ._errors import usage
 from ._output import Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -39,7 +40,10 @@ def predict(
       featherweight predict model-adder-int8.safetensors picture.jpg
     """
     from featherweight.export import load
+    from featherweight.export._runner import check_threads
 
+    with usage():
+        check_threads(threads)
     runner = load(model, threads)
     rows = list(_predictions(runner, list(_pictures(images)), top))
     if as_json:

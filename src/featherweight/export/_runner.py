@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from featherweight._extras import require
+from featherweight._machine import available_processors
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
 METADATA_KEY = "featherweight"  # of our entry in an ONNX file's metadata
 BATCH = 64  # pictures per call of the runtime: larger batches cost memory and win nothing
+
+
+THREADS = 4  # for each processor, at most: many more, and the system refuses them
 
 
 class ModelFileError(ValueError):
@@ -115,7 +119,7 @@ def load(source: str | os.PathLike[str] | bytes, threads: int = 1) -> Runner:
     Raises:
         FileNotFoundError: there is no such file.
         ModelFileError: not a model, or not one written by featherweight.
-        ValueError: threads is less than 1.
+        ValueError: threads is less than 1, or more than 4 for each processor.
 
     Example:
         >>> import featherweight, numpy as np
@@ -129,22 +133,45 @@ def load(source: str | os.PathLike[str] | bytes, threads: int = 1) -> Runner:
         ...
         ValueError: a model in memory takes pictures of shape N x 3 x 64 x 64 (channels, height, width); got ...
     """
-    if threads < 1:
-        raise ValueError(f"threads must be 1 or more; got {threads}")
+    check_threads(threads)
     if isinstance(source, bytes):
         name, model = "a model in memory", source
     else:
-        name = str(source)
-        if not Path(source).is_file():
-            raise FileNotFoundError(f"there is no model file {name}")
-        if Path(source).suffix == ".safetensors":
-            return _in_bytes(Path(source), threads)
-        model = Path(source).read_bytes()
+        name, path = str(source), model_file(source)
+        if _begins_as_safetensors(path):
+            return _in_bytes(path, threads)
+        model = path.read_bytes()
     session = _session(model, threads, name)
     properties = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in properties or len(session.get_inputs()) != 1 or len(session.get_inputs()[0].shape) != 4:
         raise ModelFileError(f"{name} is an ONNX model, but not one that featherweight exported: no metadata of ours")
     return Runner(session, json.loads(properties[METADATA_KEY]), name)
+
+
+def check_threads(threads: int) -> None:
+    """Refuse a number of threads that cannot be meant. Raises: ValueError."""
+    processors = available_processors()
+    if threads < 1:
+        raise ValueError(f"threads must be 1 or more; got {threads}")
+    if threads > THREADS * processors:
+        raise ValueError(
+            f"threads must be {THREADS * processors} or less, {THREADS} for each of the {processors} processors that "
+            f"there are; got {threads}"
+        )
+
+
+def model_file(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file that is there. Raises: FileNotFoundError."""
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no model file {path}")
+    return Path(path)
+
+
+def _begins_as_safetensors(path: Path) -> bool:
+    """Tell by the content: the length of a header that is in the file, and the header's brace."""
+    with path.open("rb") as file:
+        first = file.read(9)
+    return first[8:] == b"{" and int.from_bytes(first[:8], "little") <= path.stat().st_size - 8
 
 
 def _in_bytes(path: Path, threads: int) -> Runner:
@@ -166,4 +193,6 @@ def _session(model: bytes, threads: int, name: str) -> "InferenceSession":
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except (problems.InvalidProtobuf, problems.InvalidGraph, problems.InvalidArgument, problems.Fail) as error:
-        raise ModelFileError(f"{name} is not an ONNX model that can be run: {error}") from error
+        raise ModelFileError(
+            f"{name} is not an ONNX model that can be run, nor a whole file of safetensors: {error}"
+        ) from error

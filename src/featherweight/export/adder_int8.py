@@ -6,6 +6,7 @@ Batch norm, ReLU and the sum with a shortcut are part of the rounding to the nex
 """
 
 import json
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,16 +15,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight._files import ADDER_INT8 as FORMAT
 from featherweight._files import write_atomically
 
-from ._runner import ModelFileError, Runner
+from ._runner import ModelFileError, Runner, check_threads, model_file
 
 if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["AdderRunner", "ModelFileError", "UnsupportedError", "export", "load"]
 
-FORMAT, VERSION = "featherweight adder int8", 1
+VERSION = 1
+MOST = 2**31 - 1  # of a setting, and of the numbers of a picture
 
 # What each step has: its numbers in the file's tensors, each with its type and dimensions, and its settings.
 TENSORS: dict[str, dict[str, tuple[str, int]]] = {
@@ -139,26 +142,26 @@ def load(path: str | os.PathLike[str], threads: int = 1) -> AdderRunner:
     Raises:
         FileNotFoundError: there is no such file.
         ModelFileError: not such a file, of another version of the format, or damaged: the message says what.
-        ValueError: threads is less than 1.
+        ValueError: threads is less than 1, or more than 4 for each processor.
     """
-    if threads < 1:
-        raise ValueError(f"threads must be 1 or more; got {threads}")
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"there is no model file {path}")
-    with _opened(path) as file:
+    check_threads(threads)
+    with _opened(model_file(path)) as file:
         header = file.metadata() or {}
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
-    if header.get("format") != FORMAT:
-        raise ModelFileError(f"{path} is not an AdderNet in bytes: its format is {header.get('format')!r}")
-    if header.get("format_version") != str(VERSION):
-        raise ModelFileError(
-            f"{path} has version {header.get('format_version')} of its format; this featherweight reads {VERSION}"
-        )
-    try:
-        said = {name: json.loads(header[name]) for name in ("input_shape", "steps", "featherweight")}
-        return AdderRunner(_network(said["input_shape"], said["steps"], tensors), said, str(path), threads)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+        if header.get("format") != FORMAT:
+            raise ModelFileError(f"{path} is not an AdderNet in bytes: its format is {header.get('format')!r}")
+        if header.get("format_version") != str(VERSION):
+            raise ModelFileError(
+                f"{path} has version {header.get('format_version')} of its format; this featherweight reads {VERSION}"
+            )
+        try:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - it is no dictionary
+            said = {name: json.loads(header[name]) for name in ("input_shape", "steps", "featherweight")}
+            if not isinstance(said["featherweight"], dict):
+                raise ValueError(f"the entry featherweight is no object: {said['featherweight']!r}")
+            network = _network(said["input_shape"], said["steps"], tensors)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
+    return AdderRunner(network, said, str(path), threads)
 
 
 def written_by_us(path: str | os.PathLike[str]) -> bool:
@@ -185,6 +188,10 @@ def _network(shape: list[int], steps: list[dict[str, Any]], tensors: dict[str, n
     """Build the compiled network; it holds all shapes against each other itself."""
     import featherweight._native as native
 
+    if not isinstance(steps, list) or not steps or steps[-1].get("step") not in ("linear", "scores"):
+        raise ValueError("the last step is not one that gives logits, linear or scores")
+    if len(shape) != 3 or any(side < 1 for side in shape) or math.prod(shape) > MOST:
+        raise ValueError(f"wanted the input as [channels, height, width], no more than {MOST} numbers; got {shape}")
     network = native.Int8Network(*shape)
     for number, said in enumerate(steps, start=1):
         step = dict(said)
@@ -199,8 +206,16 @@ def _network(shape: list[int], steps: list[dict[str, Any]], tensors: dict[str, n
                 raise ValueError(f"{number}.{name} has values that are not finite")
             step[name] = tensor
         for name, value in step.items():
-            if isinstance(value, float) and not np.isfinite(value):
-                raise ValueError(f"{number}.{name} is not finite")
+            _check_setting(f"{number}.{name}", value)
         if getattr(network, kind)(**step) != number:
             raise ValueError(f"step {number} is out of order")
     return network
+
+
+def _check_setting(name: str, value: object) -> None:
+    """Hold a number, or each of a list, to the range of the runner's own. Raises: ValueError."""
+    for one in value if isinstance(value, list) else [value]:
+        if isinstance(one, float) and not abs(one) <= float(np.finfo(np.float32).max):
+            raise ValueError(f"{name} is not finite in float32: {one}")
+        if isinstance(one, int) and not -1 <= one <= MOST:
+            raise ValueError(f"wanted {name} from -1, which stands for none, to {MOST}; got {one}")

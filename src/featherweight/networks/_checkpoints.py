@@ -8,11 +8,13 @@ import struct
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import safetensors
 import torch
 from torch import Tensor
+
+from featherweight._files import ADDER_INT8
 
 OURS = "featherweight"  # key of our entry in a safetensors file's metadata
 PICKLES = (".pth", ".pt", ".bin", ".tar", ".ckpt")
@@ -56,7 +58,7 @@ def read_checkpoint(source: Mapping[str, object] | str | os.PathLike[str], entry
     suffix = Path(source).suffix
     if suffix == ".safetensors":
         tensors, metadata = read_safetensors(source)
-        eps = json.loads(metadata[OURS])["batch_norm_eps"] if OURS in metadata else None
+        eps = record_in(metadata, source)["batch_norm_eps"] if OURS in metadata else None
         return _checkpoint(tensors, entry, str(source), ordered=False)._replace(batch_norm_eps=eps)
     if suffix in PICKLES:
         return _checkpoint(_read_pickle(source), entry, str(source), ordered=True)
@@ -67,13 +69,30 @@ def read_checkpoint(source: Mapping[str, object] | str | os.PathLike[str], entry
 
 
 def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Return a safetensors file's tensors and metadata. Raises: ValueError: it is none, or not whole."""
+    """Return a safetensors file's tensors and metadata. Raises: ValueError: it is none, not whole, or in bytes."""
     try:
         with safetensors.safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") == ADDER_INT8:
+                raise ValueError(
+                    f"{path} is an AdderNet in bytes, for `featherweight predict`; give the model.safetensors it was "
+                    "made from"
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (it is not a dict)
-            return tensors, file.metadata() or {}
+            return tensors, metadata
     except safetensors.SafetensorError as error:
         raise ValueError(f"{path} is not a whole safetensors file: {error}") from error
+
+
+def record_in(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what `save_model` wrote of the network. Raises: ValueError: it is not that."""
+    try:
+        record = json.loads(metadata[OURS])
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: its metadata's {OURS!r} is not JSON: {error}") from error
+    if not isinstance(record, dict) or not {"name", "options", "batch_norm_eps"} <= record.keys():
+        raise ValueError(f"{path} was not written by featherweight.save_model: its metadata's {OURS!r} is {record!r}")
+    return record
 
 
 def _read_pickle(path: str | os.PathLike[str]) -> object:

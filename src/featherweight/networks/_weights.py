@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from featherweight._files import write_atomically
 
-from ._checkpoints import COUNTERS, OURS, Checkpoint, read_checkpoint, read_safetensors
+from ._checkpoints import COUNTERS, OURS, Checkpoint, read_checkpoint, read_safetensors, record_in
 from ._counterparts import SAME_PADDING, layout, other_options, recognize
 from ._meta import on_meta_device
 from ._registry import create
@@ -266,7 +266,7 @@ def load_model(path: str | os.PathLike[str]) -> nn.Module:
     tensors, metadata = read_safetensors(path)
     if OURS not in metadata:
         raise ValueError(f"{path} was not written by featherweight.save_model: its metadata has no {OURS!r}")
-    record = json.loads(metadata[OURS])
+    record = record_in(metadata, path)
     model = _build(record["name"], record["options"])
     try:
         model.load_state_dict(tensors, assign=True)

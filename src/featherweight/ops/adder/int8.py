@@ -11,6 +11,8 @@ from featherweight.ops._native import COMPILED, array, native
 
 from . import reference
 
+LARGEST = torch.finfo(torch.float32).max
+
 
 def adder2d_int8(
     x: Tensor,
@@ -106,8 +108,8 @@ def _check(
         raise ValueError(f"wanted a shortcut as large as the output, {list(shape)}; got {list(shortcut.shape)}")
     if not 0 <= zero <= 255:
         raise ValueError(f"the byte for zero must be 0 to 255; got {zero}")
-    if not (scale.isfinite().all() and shift.isfinite().all() and abs(shortcut_scale) < float("inf")):
-        raise ValueError("scale, shift and shortcut_scale must be finite")
+    if not (scale.isfinite().all() and shift.isfinite().all() and abs(shortcut_scale) <= LARGEST):
+        raise ValueError("scale, shift and shortcut_scale must be finite in float32")
     return shape
 
 
