@@ -273,3 +273,8 @@ def test_options_that_cannot_be_are_refused(options, error, complaint) -> None:
 def test_a_function_must_give_a_module() -> None:
     with pytest.raises(ReplaceError, match=r"the replacement of Conv2d\(.* is no module: None"):
         replace(Users(), nn.Conv2d, lambda conv: None, keep=(), input_size=SIZE)
+
+
+def test_a_class_that_takes_no_convolutions_arguments_is_told_what_they_are() -> None:
+    with pytest.raises(TypeError, match=r"takes \(in_channels, out_channels, kernel_size=, stride=\) .*; ReLU "):
+        replace(Users(), nn.Conv2d, nn.ReLU, input_size=SIZE)

@@ -85,7 +85,7 @@ def export(
       featherweight export featherweight-train/model.safetensors
       featherweight export featherweight-train/model.safetensors --int8 --data digits
       featherweight export model.safetensors --out phone.onnx --int8 --data pictures/ --json
-      featherweight train -n adder_resnet20
+      featherweight train -n adder_resnet20 -o width=0.5 --time 60s
       featherweight export featherweight-train/model.safetensors --to adder-int8 --data digits
     """
     adder = to is Target.ADDER_INT8

@@ -105,10 +105,12 @@ def _table(rows: list[dict[str, Any]]) -> "Table":
 
     table = Table("picture", "class", "probability", "next best", "time")
     table.columns[2].justify = table.columns[4].justify = "right"
+    if any("error" in row for row in rows):
+        table.add_column("problem")
     for row in rows:
         picture = Text(shown(row["picture"]))
         if "error" in row:
-            table.add_row(picture, Text(row["error"], "red"))
+            table.add_row(picture, "", "", "", "", Text(row["error"], "red"))
             continue
         best, *others = row["classes"]
         named = ", ".join(f"{other['class']} {format_percent(other['probability'], decimals=1)}" for other in others)

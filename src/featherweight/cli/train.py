@@ -57,7 +57,7 @@ def train(
       featherweight train -n mobilenet_v1 -o width=0.25
       featherweight train pictures/ -n mobilenet_v3_small --resolution 96 --time 10min
       featherweight export featherweight-train/model.safetensors --int8 --data pictures/
-      featherweight train -n adder_resnet20
+      featherweight train -n adder_resnet20 -o width=0.5 --time 60s
       featherweight export featherweight-train/model.safetensors --to adder-int8 --data digits
     """
     from featherweight._fit._state import check_outside

@@ -61,7 +61,7 @@ def replace(
     Returns: the copy, what was changed, what was left and why, and the cost before and after.
     Raises:
         ValueError: unknown name of a replacement, a `keep` that names no module, an input size that cannot be meant.
-        TypeError: unknown option of the replacement.
+        TypeError: unknown option of the replacement, or a class that does not take a convolution's arguments.
         ReplaceError: a replacement does not give the shapes of the convolution; the message names the layer.
 
     Example:

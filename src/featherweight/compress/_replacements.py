@@ -1,6 +1,7 @@
 """What can stand in the place of an ordinary convolution: each replacement's name, block, and making, in one table."""
 
 import difflib
+import inspect
 import math
 from collections.abc import Callable
 from typing import NamedTuple
@@ -152,9 +153,15 @@ def maker(replacement: str | type[nn.Module] | Make) -> Make:
     known = {row.block: row.make for row in REPLACEMENTS.values()}
 
     def from_arguments(conv: nn.Conv2d, **options: object) -> nn.Module:
-        made: nn.Module = block(
-            conv.in_channels, conv.out_channels, kernel_size=_side(conv), stride=conv.stride[0], **options
-        )
+        settings = {"kernel_size": _side(conv), "stride": conv.stride[0], **options}
+        try:
+            inspect.signature(block).bind(conv.in_channels, conv.out_channels, **settings)
+        except TypeError as error:
+            raise TypeError(
+                f"a replacement takes (in_channels, out_channels, kernel_size=, stride=) and its options; "
+                f"{block.__name__} {error}"
+            ) from error
+        made: nn.Module = block(conv.in_channels, conv.out_channels, **settings)
         return made
 
     return known.get(block, from_arguments)

@@ -111,6 +111,8 @@ def export(
 class AdderRunner(Runner):
     """A loaded network of bytes: pictures in, logits out. Made by `load`.
 
+    A pixel that is not a number counts as some byte: the logits of such a picture look like any others and say nothing.
+
     Attributes:
         steps: what it does, in order: "convolution", "adder", "max_pool"...
     """
