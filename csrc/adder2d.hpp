@@ -118,7 +118,7 @@ inline void forward(const Convolution& c, const float* x, const float* filters, 
             filter_sums[block * c.filters + o] = sum_of(filters + o * depth + k, least(sweep.size(), depth - k));
         }
 
-    sweep.run(threads, [&](const Panel& panel) {
+    sweep.run<true>(threads, [&](const Panel& panel) {
         float* sums = tiles + panel.thread * kRows * kWidth;
         Run* runs = all_runs + panel.thread * kWidth;
         const int number = panel.end ? cut(patches.output, panel.begin, panel.columns, runs) : 0;

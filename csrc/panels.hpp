@@ -41,7 +41,7 @@ inline int cut(const Grid& grid, Index begin, Index count, Run* runs) {
     return number;
 }
 
-template <bool kWhole>
+template <bool kSums, bool kWhole>
 inline void pack_piece(const float* from, const Index* offsets, Index depth, Index count, Index width, float* panel,
                        float* sums) {
     constexpr int kChains = 4;  // sums side by side, since one addition waits for that before it
@@ -52,7 +52,7 @@ inline void pack_piece(const float* from, const Index* offsets, Index depth, Ind
         const Floats piece = kWhole ? load(from + offsets[k]) : load_some(from + offsets[k], count);
         if (kWhole) store(panel + k * width, piece);
         else store_some(panel + k * width, piece, count);
-        sum[chain] = add(sum[chain], piece), size[chain] = add(size[chain], absolute(piece));
+        if (kSums) sum[chain] = add(sum[chain], piece), size[chain] = add(size[chain], absolute(piece));
         ++k;
     };
     while (k + kChains <= depth)
@@ -63,24 +63,25 @@ inline void pack_piece(const float* from, const Index* offsets, Index depth, Ind
         if (kWhole) store(to, total);
         else store_some(to, total, count);
     };
-    put(sum, sums), put(size, sums + width);
+    if (kSums) put(sum, sums), put(size, sums + width);
 }
 
-// Lays runs of columns, one row for each offset, into a panel [depth, width], and sums each column: sums [2, width],
-// of the terms and of their sizes. What is left of the panel's width is zero.
+// Lays runs of columns, one row for each offset, into a panel [depth, width], and sums each column if kSums: sums
+// [2, width], of the terms and of their sizes. What is left of the panel's width is zero.
+template <bool kSums>
 inline void pack(const float* base, const Run* runs, int number, const Index* offsets, Index depth, Index count,
                  Index width, float* panel, float* sums) {
     if (count < width) {
         for (Index k = 0; k < depth; ++k) clear(panel + k * width + count, width - count);
-        clear(sums + count, width - count), clear(sums + width + count, width - count);
+        if (kSums) clear(sums + count, width - count), clear(sums + width + count, width - count);
     }
     for (int r = 0; r < number; ++r) {
         const float* from = base + runs[r].from;
         float *to = panel + runs[r].at, *sum = sums + runs[r].at;
         Index left = runs[r].count;
         for (; left >= kLanes; left -= kLanes, from += kLanes, to += kLanes, sum += kLanes)
-            pack_piece<true>(from, offsets, depth, kLanes, width, to, sum);
-        if (left > 0) pack_piece<false>(from, offsets, depth, left, width, to, sum);
+            pack_piece<kSums, true>(from, offsets, depth, kLanes, width, to, sum);
+        if (left > 0) pack_piece<kSums, false>(from, offsets, depth, left, width, to, sum);
     }
 }
 
@@ -113,7 +114,7 @@ struct Panel {
     Index k, depth;               // first of how many terms
     bool end;                     // there are no terms behind these
     const float* terms;           // [depth, width]
-    const float* sums;            // [2, width], of the terms and of their sizes
+    const float* sums;            // [2, width], of the terms and of their sizes, if asked for
     float* results;               // [last - first, width], kept from one block of terms to the next
 };
 
@@ -129,7 +130,7 @@ struct Sweep {
     Index size() const { return ceiling(depth, blocks()); }  // terms of a block; of the last, what is left
 
     // Calls kernel(panel) for all panels; the blocks of terms of one panel follow each other in one thread.
-    template <class Kernel>
+    template <bool kSums = false, class Kernel>
     void run(int threads, const Kernel& kernel) const {
         const Index blocks = this->blocks(), size = this->size();
         const Index panels = ceiling(grid.columns(), width), steps = ceiling(rows, step);
@@ -159,8 +160,8 @@ struct Sweep {
                 const float* from = base + panel.group * grid.group_step;
                 for (Index b = 0; b < blocks; ++b) {
                     panel.k = b * size, panel.depth = least(size, depth - panel.k), panel.end = b + 1 == blocks;
-                    pack(from, runs, number, offsets + panel.k, panel.depth, panel.columns, panel.width, own_terms,
-                         own_sums);
+                    pack<kSums>(from, runs, number, offsets + panel.k, panel.depth, panel.columns, panel.width,
+                                own_terms, own_sums);
                     kernel(panel);
                 }
             }
