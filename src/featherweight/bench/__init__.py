@@ -1,6 +1,7 @@
 """Time, measured on this machine: runtimes in processes of their own, taking turns; what was found is kept.
 
-`bench` measures networks in runtimes, `Store` keeps results for later comparison. The rules: a child process for
+`bench` measures networks in runtimes, `Store` keeps results for later comparison; `calibrate` finds what the machine
+can do at the most. The rules: a child process for
 each runtime, so that one that crashes takes nothing with it; warm-up until stable; turns, so that a slow moment meets
 all; medians with confidence intervals; and a verdict on the machine's noise beside every figure.
 """
@@ -9,11 +10,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._calibration import (
+        Calibration,
+        CalibrationError,
+        calibrate,
+        calibration_path,
+        load_calibration,
+        save_calibration,
+    )
     from ._measure import Failure, Measurement, Subject, bench
     from ._runtimes import RUNTIMES, Runtime, RuntimeMissingError, missing
     from ._store import Run, Store, StoreError, default_path
 
 _HOME = {
+    "Calibration": "_calibration",
+    "CalibrationError": "_calibration",
     "Failure": "_measure",
     "Measurement": "_measure",
     "RUNTIMES": "_runtimes",
@@ -24,12 +35,18 @@ _HOME = {
     "StoreError": "_store",
     "Subject": "_measure",
     "bench": "_measure",
+    "calibrate": "_calibration",
+    "calibration_path": "_calibration",
     "default_path": "_store",
+    "load_calibration": "_calibration",
     "missing": "_runtimes",
+    "save_calibration": "_calibration",
 }
 
 __all__ = [
     "RUNTIMES",
+    "Calibration",
+    "CalibrationError",
     "Failure",
     "Measurement",
     "Run",
@@ -39,8 +56,12 @@ __all__ = [
     "StoreError",
     "Subject",
     "bench",
+    "calibrate",
+    "calibration_path",
     "default_path",
+    "load_calibration",
     "missing",
+    "save_calibration",
 ]
 
 

@@ -15,7 +15,10 @@ class WorkerError(RuntimeError):
 
 
 class Worker:
-    """A child process that measures in one runtime: see `_worker`. One that died is started anew by the next `load`."""
+    """A child process that measures in one runtime: see `_worker`.
+
+    One that died is started anew by the next `load` or `calibrate`.
+    """
 
     def __init__(self, runtime: str, threads: int, timeout_seconds: float) -> None:
         self.runtime, self.threads, self._timeout = runtime, threads, timeout_seconds
@@ -33,7 +36,7 @@ class Worker:
         Raises: WorkerError: the runtime's error, or how the process ended, or that it took too long.
         """
         if self._process is None:
-            if request["do"] != "load":
+            if request["do"] not in ("load", "calibrate"):
                 raise WorkerError("its process has ended")
             self._process = self._start()
         process = self._process

@@ -85,6 +85,13 @@ class Bench:
         gc.enable()
         return {"seconds": times, "probe": probe}
 
+    def calibrate(self) -> dict[str, Any]:
+        """Answer what the machine can do at the most."""
+        from ._calibration import probes
+
+        _bind(self.cores)
+        return probes()
+
 
 def subject(network: str, options: dict[str, Any], batch: int, shape: list[int] | None) -> tuple[Any, np.ndarray]:
     """Build a network, or read a saved one, with batch norms that know the pictures' ranges, and pictures of noise.

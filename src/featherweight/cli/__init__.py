@@ -8,7 +8,7 @@ import typer
 
 from featherweight._threads import wait_politely
 
-from . import bench, blocks, cost, export, fit, history, info, list_networks, papers, predict, replace, train
+from . import bench, blocks, calibrate, cost, export, fit, history, info, list_networks, papers, predict, replace, train
 from ._errors import UsageError, expected
 
 __all__ = ["app", "main"]
@@ -56,6 +56,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "list": list_networks.list_networks,
     "cost": cost.cost,
     "bench": bench.bench,
+    "calibrate": calibrate.calibrate,
     "papers": papers.papers,
     "replace": replace.replace,
     "blocks": blocks.blocks,

@@ -1,0 +1,210 @@
+"""What this machine can do at the most, found by short probes: the ceilings of a roofline."""
+
+import hashlib
+import json
+import os
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from featherweight._files import write_atomically
+from featherweight._machine import native
+
+from ._process import Worker
+from ._store import default_path, machine, versions
+
+VERSION = 1
+SIDES = (256, 512, 1024)  # of matrices whose product shows the rate of multiply-adds
+SETS = tuple(2**power for power in range(18, 29))  # bytes that a copy reads and writes: 256 KiB to 256 MiB
+SECONDS = 0.15  # for each figure
+
+
+class CalibrationError(RuntimeError):
+    """A stored calibration is missing, of another machine or version, or damaged; the message says which."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """Ceilings of this machine, with so many threads.
+
+    Args:
+        machine, versions, date: where, with what and when they were found.
+        threads: of the processor.
+        multiply_adds_per_second: type of number -> the best rate of a matrix product.
+        bandwidth_bytes_per_second: bytes that a copy reads and writes -> its rate; small ones lie in caches.
+        call_seconds: kind of operator -> time of a call that has next to nothing to do.
+        caches: level, kind and bytes of each, as the processor tells.
+    """
+
+    machine: str
+    versions: dict[str, str]
+    date: str
+    threads: int
+    multiply_adds_per_second: dict[str, float]
+    bandwidth_bytes_per_second: dict[int, float]
+    call_seconds: dict[str, float]
+    caches: list[dict[str, Any]]
+
+    def bandwidth(self, working_set_bytes: float) -> float:
+        """Return the rate at which so many bytes move: that of the next larger set that was measured.
+
+        Example:
+            >>> rates = {1000: 8.0, 2000: 5.0}
+            >>> found = Calibration(machine="", versions={}, date="", threads=1, multiply_adds_per_second={},
+            ...                     bandwidth_bytes_per_second=rates, call_seconds={}, caches=[])
+            >>> found.bandwidth(10), found.bandwidth(1500), found.bandwidth(10**9)
+            (8.0, 5.0, 5.0)
+        """
+        sizes = sorted(self.bandwidth_bytes_per_second)
+        return self.bandwidth_bytes_per_second[sizes[min(bisect_left(sizes, working_set_bytes), len(sizes) - 1)]]
+
+
+def calibrate(threads: int = 1, *, timeout_seconds: float = 300.0) -> Calibration:
+    """Probe this machine, in a process bound to as many cores as there are threads; it takes about ten seconds.
+
+    Products of matrices show the rate of multiply-adds, copies of growing sets of bytes that of memory and caches, and
+    operators on a single number what a call costs.
+
+    Args:
+        threads: of the processor.
+        timeout_seconds: the longest that it may take.
+    Raises: WorkerError: the process failed or took longer.
+    """
+    with Worker("eager", threads, timeout_seconds) as worker:
+        found = worker.ask(do="calibrate")
+    return Calibration(
+        machine=machine(),
+        versions=versions(),
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        threads=threads,
+        multiply_adds_per_second=found["multiply_adds_per_second"],
+        bandwidth_bytes_per_second={int(size): rate for size, rate in found["bandwidth_bytes_per_second"].items()},
+        call_seconds=found["call_seconds"],
+        caches=native().get("caches", []),
+    )
+
+
+def calibration_path(threads: int) -> Path:
+    """Return where this machine's calibration is kept: one file for each machine and number of threads."""
+    name = hashlib.sha256(machine().encode()).hexdigest()[:12]
+    return default_path().with_name(f"calibration-{name}-{threads}.json")
+
+
+def save_calibration(calibration: Calibration, path: str | os.PathLike[str] | None = None) -> Path:
+    """Write a calibration as JSON; default: where `load_calibration` looks."""
+    target = Path(path) if path is not None else calibration_path(calibration.threads)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return write_atomically(target, json.dumps({"version": VERSION, **asdict(calibration)}, indent=2) + "\n")
+
+
+def load_calibration(threads: int = 1, path: str | os.PathLike[str] | None = None) -> Calibration:
+    """Read this machine's calibration.
+
+    Args:
+        threads: of the processor.
+        path: of another file than the one that `save_calibration` chooses.
+    Raises: CalibrationError: there is none, it is of another machine, of other versions of PyTorch or of this file's
+        form, or it is damaged, and then set aside under another name.
+    """
+    source = Path(path) if path is not None else calibration_path(threads)
+    if not source.is_file():
+        raise CalibrationError(f"there is no {source}: run `featherweight calibrate --threads {threads}`")
+    try:
+        found = json.loads(source.read_text(encoding="utf-8"))
+        version = found.pop("version")
+        rates = {int(size): float(rate) for size, rate in found.pop("bandwidth_bytes_per_second").items()}
+        calibration = Calibration(bandwidth_bytes_per_second=rates, **found) if version == VERSION else None
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        aside = source.rename(source.with_name(f"{source.name}.damaged"))
+        raise CalibrationError(f"{source} is damaged ({error}) and is now {aside.name}") from error
+    again = f"run `featherweight calibrate --threads {threads}`"
+    if calibration is None:
+        raise CalibrationError(f"{source} has version {version}; this featherweight reads {VERSION}: {again}")
+    if calibration.machine != machine():
+        raise CalibrationError(f"{source} is of another machine, {calibration.machine}; this is {machine()}: {again}")
+    then, now = calibration.versions.get("torch"), versions().get("torch")
+    if then != now:
+        raise CalibrationError(f"{source} was found with PyTorch {then}; this is {now}: {again}")
+    return calibration
+
+
+def probes() -> dict[str, Any]:
+    """Run all probes in this process; `calibrate` asks for them in a process of their own."""
+    import torch
+
+    with torch.inference_mode():
+        calls = {
+            "element-wise": _rate(_tiny_addition()),
+            "convolution": _rate(_tiny_convolution()),
+        }
+        copies = {size: size * _rate(_copy(size), less=calls["element-wise"]) for size in SETS}
+        products = {name: max(side**3 * _rate(product(side)) for side in SIDES) for name, product in _PRODUCTS.items()}
+    return {
+        "multiply_adds_per_second": products,
+        "bandwidth_bytes_per_second": copies,
+        "call_seconds": {name: 1 / rate for name, rate in calls.items()},
+    }
+
+
+def _tiny_addition() -> Callable[[], object]:
+    import torch
+
+    x = torch.zeros(1)
+    return lambda: x.add_(1)
+
+
+def _tiny_convolution() -> Callable[[], object]:
+    import torch
+
+    x, weight = torch.zeros(1, 1, 1, 1), torch.zeros(1, 1, 1, 1)
+    return lambda: torch.nn.functional.conv2d(x, weight)
+
+
+def _copy(size: int) -> Callable[[], object]:
+    import torch
+
+    source = torch.rand(size // 8)
+    target = torch.empty_like(source)
+    return lambda: target.copy_(source)
+
+
+def _product(dtype: str) -> Callable[[int], Callable[[], object]]:
+    def of(side: int) -> Callable[[], object]:
+        import torch
+
+        if dtype == "int8":
+            a, b = (torch.randint(-8, 8, (side, side), dtype=torch.int8) for _ in range(2))
+            return lambda: torch._int_mm(a, b)
+        x, y = (torch.randn(side, side, dtype=getattr(torch, dtype)) for _ in range(2))
+        return lambda: x @ y
+
+    return of
+
+
+_PRODUCTS = {name: _product(name) for name in ("float32", "bfloat16", "int8")}
+
+
+def _rate(function: Callable[[], object], less: float | None = None) -> float:
+    """Calls a second, by the median of turns of calls; less: the rate of the calls themselves, to be taken off."""
+    function()
+    start = time.perf_counter()
+    function()
+    once = max(time.perf_counter() - start, 1e-7)
+    calls = max(1, int(SECONDS / 15 / once))
+    times: Sequence[float] = [_timed(function, calls) for _ in range(15)]
+    seconds = median(times) / calls
+    if less is not None:
+        seconds = max(seconds - 1 / less, seconds / 10)
+    return 1 / seconds
+
+
+def _timed(function: Callable[[], object], calls: int) -> float:
+    start = time.perf_counter()
+    for _ in range(calls):
+        function()
+    return time.perf_counter() - start
