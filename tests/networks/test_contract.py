@@ -117,8 +117,8 @@ def test_small_pictures_keep_more_of_their_places(name: str, options: dict[str, 
 
 
 @every_form
-def test_every_parameter_gets_a_finite_gradient(build: Callable[..., ImageClassifier]) -> None:
-    model = build(dropout=0.0).train()
+def test_every_parameter_gets_a_finite_gradient(name: str, options: dict[str, object]) -> None:
+    model = create(name, **options, dropout=0.0, small_input=True).train()
     nn.functional.cross_entropy(model(torch.randn(4, 3, 32, 32)), torch.tensor([0, 1, 2, 3])).backward()
     for parameter, tensor in model.named_parameters():
         assert tensor.grad is not None, parameter

@@ -138,15 +138,21 @@ class ImageClassifier(nn.Module):
             (21, 1)
         """
         shapes = _without_weights(self).eval()
-        least, enough = 0, self.resolution
-        while enough - least > 1:
-            side = (least + enough) // 2
+
+        def suffices(side: int) -> bool:
             try:
                 shapes.head(shapes._features(torch.empty(1, self.in_channels, side, side, device="meta")))
             except (RuntimeError, ValueError):
-                least = side
-            else:
-                enough = side
+                return False
+            return True
+
+        enough = 1  # for most networks
+        while enough < self.resolution and not suffices(enough):
+            enough *= 2
+        least, enough = enough // 2, min(enough, self.resolution)
+        while enough - least > 1:
+            side = (least + enough) // 2
+            least, enough = (least, side) if suffices(side) else (side, enough)
         return enough
 
     def forward_features(self, x: Tensor) -> Tensor:
