@@ -70,9 +70,10 @@ def test_an_interruption_is_130(featherweight, monkeypatch) -> None:
 
 
 def test_help_is_quick() -> None:
-    """Under half a second, in processor time: what else runs on the machine does not count."""
-    seconds = min(_processor_seconds([sys.executable, "-m", "featherweight", "--help"]) for _ in range(3))
-    assert seconds < 0.5
+    """A few times what its libraries take to import, in processor time; benchmarks/startup.py holds it to seconds."""
+    help_seconds = min(_processor_seconds([sys.executable, "-m", "featherweight", "--help"]) for _ in range(3))
+    imports = min(_processor_seconds([sys.executable, "-c", "import typer, rich.markdown"]) for _ in range(3))
+    assert help_seconds < 2.5 * imports
 
 
 def test_help_imports_nothing_heavy() -> None:
@@ -83,24 +84,26 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 def test_list_takes_little_longer_than_pytorch(tmp_path) -> None:
-    """At most half a second more than `import torch`, in processor time, with byte code written as on a user's disk."""
+    """Under half as long again as `import torch`, in processor time, with byte code written as on a user's disk."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     environment["PYTHONPYCACHEPREFIX"] = str(tmp_path)
     code = """
-import sys, time, torch
+import sys, time
 start = time.process_time()
+import torch
+between = time.process_time()
 from featherweight.cli import main
 try:
     main(["list"])
 finally:
-    print(time.process_time() - start, file=sys.stderr)
+    print((time.process_time() - between) / (between - start), file=sys.stderr)
 """
     command = [sys.executable, "-c", code]
-    seconds = []
-    while len(seconds) < 4 and min(seconds, default=1.0) >= 0.5:
+    ratios = []
+    while len(ratios) < 4 and min(ratios, default=1.0) >= 0.5:
         run = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
-        seconds.append(float(run.stderr))
-    assert min(seconds) < 0.5
+        ratios.append(float(run.stderr))
+    assert min(ratios) < 0.5
 
 
 def _processor_seconds(command: list[str]) -> float:
