@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 from family_pages import every_row, families, family_page, markdown_table, rows_of, slug
+from theory_page import picture, theory_chart, theory_page
 from zoo_page import PICTURE, zoo_chart, zoo_page
 
 from featherweight._files import write_atomically
@@ -26,9 +27,11 @@ from featherweight.report import connectivity_picture, write_history
 
 HERE = Path(__file__).resolve().parent
 ZOO = HERE / "digits_zoo.json"  # written by recipes/digits_zoo.py
+LATENCY = HERE / "latency_zoo.json"  # written by benchmarks/latency_prediction.py
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
 PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in (
-    "networks", "blocks", "ops", "cost", "data", "train", "compress", "export", "search", "report",
+    "networks", "blocks", "ops", "cost", "bench", "predictor", "data", "train", "compress", "export", "search",
+    "report",
 )))  # fmt: skip
 
 
@@ -38,6 +41,8 @@ def pages() -> dict[str, str]:
     written |= {f"families/{slug(family)}.md": family_page(family, members) for family, members in families().items()}
     if ZOO.exists():
         written["digits_zoo.md"] = zoo_page(json.loads(ZOO.read_text(encoding="utf-8")))
+    if LATENCY.exists():
+        written["theory.md"] = theory_page(json.loads(LATENCY.read_text(encoding="utf-8")))
     return {name: f"{text.rstrip()}\n\n{NOTE}" for name, text in written.items()}
 
 
@@ -46,6 +51,9 @@ def other_files() -> dict[str, str]:
     pictures = {f"images/blocks/{slug(name)}.svg": block_picture(example) for name, example in GALLERY.items()}
     if ZOO.exists():
         pictures[PICTURE] = zoo_chart(json.loads(ZOO.read_text(encoding="utf-8")))
+    if LATENCY.exists():
+        record = json.loads(LATENCY.read_text(encoding="utf-8"))
+        pictures |= {picture(runtime): theory_chart(record, runtime) for runtime in record["runtimes"]}
     return {**pictures, "images/history.svg": history_picture(), "papers.csv": papers_csv()}
 
 

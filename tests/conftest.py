@@ -1,10 +1,11 @@
-"""What every test runs under: no network, one thread, fixed seeds."""
+"""What every test runs under: no network, one thread, fixed seeds; and the command in this process."""
 
 import functools
+import json
 import random
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -106,3 +107,31 @@ def calibrate(model: torch.nn.Module, input_shape: tuple[int, ...]) -> torch.nn.
     last = [parameter for parameter in model.parameters() if parameter.ndim > 1][-1]
     torch.nn.init.normal_(last, 0.0, 0.1)
     return model.eval()
+
+
+class Answer(NamedTuple):
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@pytest.fixture
+def featherweight(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
+    """Return a function that runs `featherweight` with the given words."""
+
+    from featherweight.cli import main
+
+    def run(*words: object) -> Answer:
+        with pytest.raises(SystemExit) as end:
+            main([str(word) for word in words])
+        captured = capsys.readouterr()
+        code = end.value.code
+        return Answer(code if isinstance(code, int) else 0, captured.out, captured.err)
+
+    return run

@@ -41,6 +41,9 @@ BURST = 10  # pictures in a turn of measuring
 PROBE_SECONDS = 0.15  # of measuring for each candidate, besides its export
 
 
+Foresight = Callable[[Candidate], float]  # the least seconds that a candidate is likely to take
+
+
 class NothingFitsError(Exception):
     """No candidate is within the budget; the message says which limit binds and what the nearest candidate is."""
 
@@ -130,9 +133,13 @@ def contenders(
     *,
     threads: int,
     training_seconds: float,
+    foresee: Foresight | None = None,
 ) -> tuple[list[Contender], tuple[Rung, ...], float]:
     """Measure the candidates that suit the time there is; return those within the budget first, then the too slow.
 
+    Args:
+        foresee: gives the least seconds that a candidate is likely to take; those for which that is too long are not
+            measured, unless no other is left.
     Returns: the contenders; the rounds planned for them; and the seconds that one candidate's file took.
     Raises: NothingFitsError: none is within the budget, by its counted cost or by the time measured here.
     """
@@ -145,13 +152,15 @@ def contenders(
     least = max(LEAST_SECONDS, TELLING_EPOCHS * count * target / rate)
     plan = rungs(SEARCH_SHARE * training_seconds, len(within), least=least)
     racing = plan[0].competitors if plan else 1
-    measured = Field(learner, budget, threads, list(within))
+    measured = Field(learner, budget, threads, list(within), foresee)
     measured.probe(target, racing, until=time.monotonic() + PROBING_SHARE * training_seconds)
     for _ in range(MEASURED_AGAIN):
         if not measured.fitting:
             measured.probe_again()
-    if not measured.fitting:
-        measured.probe(target, 1, until=math.inf)
+    for _ in range(2):  # at last those that were foreseen to be too slow
+        if not measured.fitting:
+            measured.probe(target, 1, until=math.inf)
+            measured.left, measured.foreseen, measured.foresee = measured.foreseen, [], None
     if not measured.fitting:
         fastest = min(measured.found, key=lambda one: one.latency_seconds or math.inf)
         if not fastest.within(budget, INT8_GAIN):
@@ -173,6 +182,8 @@ class Field:
     budget: Budget
     threads: int
     left: list[Candidate]
+    foresee: Foresight | None = None
+    foreseen: list[Candidate] = field(default_factory=list)
     found: list[Contender] = field(default_factory=list)
     export_seconds: float = 0.0
 
@@ -190,6 +201,12 @@ class Field:
         while self.left and len(self.fitting) < wanted and time.monotonic() < until:
             few = shortlist(self.left, multiply_adds=target, count=wanted - len(self.fitting))
             self.left = [one for one in self.left if one not in few]
+            slow = [one for one in few if self._too_slow(one)]
+            if slow:
+                self.foreseen += slow
+                target = min(target, *(one.multiply_adds / 2 for one in slow))
+            if not (few := [one for one in few if one not in slow]):
+                continue
             latencies, self.export_seconds = measure(few, self.learner, self.threads)
             for one in few:
                 contender = Contender(one, latencies[one.id])
@@ -197,6 +214,11 @@ class Field:
                 if not contender.within(self.budget):
                     contender.status = "over budget"
                     target = min(target, one.multiply_adds / 2)  # look among smaller ones
+
+    def _too_slow(self, one: Candidate) -> bool:
+        """Tell whether a candidate is foreseen to break the limit even as an int8 file."""
+        limit = self.budget.latency_seconds
+        return self.foresee is not None and limit is not None and self.foresee(one) > limit * INT8_GAIN
 
     def probe_again(self) -> None:
         """Give those that were a little too slow another chance: the machine may have been busy with something else."""

@@ -23,6 +23,7 @@ from featherweight.train import Recipe
 from ._choose import SEARCH_SHARE, Contender, compete, contender_model, contenders
 from ._deadline import Deadline
 from ._finish import decide, write_models
+from ._foresight import foresight
 from ._learner import Learner, Stage
 from ._metrics import metrics
 from ._recipe import recipe_of
@@ -163,6 +164,7 @@ class Run:
             self.settings.budget,
             threads=self.settings.threads,
             training_seconds=max(self._training_seconds(learner), LEAST_FINAL_SECONDS),
+            foresee=foresight(self.settings.budget, self.settings.threads, self.tell),
         )
         self._note(racing)
         fitting = sum(one.status != "over budget" for one in racing)

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
         save_calibration,
     )
     from ._measure import Failure, Measurement, Subject, bench
+    from ._operators import TIMED
+    from ._process import Worker, WorkerError
     from ._runtimes import RUNTIMES, Runtime, RuntimeMissingError, missing
-    from ._store import Run, Store, StoreError, default_path
+    from ._store import Run, Store, StoreError, default_path, machine, versions
 
 _HOME = {
     "Calibration": "_calibration",
@@ -33,18 +35,24 @@ _HOME = {
     "RuntimeMissingError": "_runtimes",
     "Store": "_store",
     "StoreError": "_store",
+    "TIMED": "_operators",
+    "Worker": "_process",
+    "WorkerError": "_process",
     "Subject": "_measure",
     "bench": "_measure",
     "calibrate": "_calibration",
     "calibration_path": "_calibration",
     "default_path": "_store",
     "load_calibration": "_calibration",
+    "machine": "_store",
     "missing": "_runtimes",
     "save_calibration": "_calibration",
+    "versions": "_store",
 }
 
 __all__ = [
     "RUNTIMES",
+    "TIMED",
     "Calibration",
     "CalibrationError",
     "Failure",
@@ -55,13 +63,17 @@ __all__ = [
     "Store",
     "StoreError",
     "Subject",
+    "Worker",
+    "WorkerError",
     "bench",
     "calibrate",
     "calibration_path",
     "default_path",
     "load_calibration",
+    "machine",
     "missing",
     "save_calibration",
+    "versions",
 ]
 
 

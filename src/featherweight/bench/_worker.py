@@ -10,10 +10,17 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from math import ceil
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from ._runtimes import Prepared
+
+RANDOM = "random_network"  # stands for `featherweight.networks.random_network`, with its arguments as options
 
 
 def main() -> None:
@@ -42,20 +49,23 @@ class Bench:
         self.runtime, self.threads, self.cores = runtime, threads, cores
         self.everywhere = sorted(os.sched_getaffinity(0)) if cores else []
         self.run: Callable[[], object] | None = None
+        self.prepared: Prepared | None = None
         self.probe = _probe()
 
-    def load(self, network: str, options: dict[str, Any], batch: int, shape: list[int] | None) -> dict[str, Any]:
+    def load(
+        self, network: str, options: dict[str, Any], batch: int, shape: list[int] | None, compare: bool = True
+    ) -> dict[str, Any]:
         """Build the network and make the runtime ready; answer how long that took and how far its logits are off."""
         from ._runtimes import RUNTIMES, Prepared
 
-        self.run = None
+        self.run = self.prepared = None
         gc.collect()
         _bind(self.everywhere)  # a compiler may use all cores
         start = time.perf_counter()
         model, x = subject(network, options, batch, shape)
-        prepared = Prepared(model, x, self.threads)
+        self.prepared = prepared = Prepared(model, x, self.threads)
         self.run, logits = RUNTIMES[self.runtime].ready(prepared)
-        expected = RUNTIMES["eager"].ready(prepared)[1]
+        expected = RUNTIMES["eager"].ready(prepared)[1] if compare else logits
         _bind(self.cores)
         largest = float(np.abs(expected).max()) or 1.0
         return {
@@ -85,6 +95,33 @@ class Bench:
         gc.enable()
         return {"seconds": times, "probe": probe}
 
+    def operators(self, turns: int, seconds: float) -> dict[str, Any]:
+        """Answer the time of each operator, and of the whole network without a clock in it, by turns.
+
+        A turn is a run that brings the caches back, then runs for so many seconds, at least one.
+        """
+        from ._operators import clock, middle
+
+        assert self.run is not None and self.prepared is not None
+        watched = clock(self.runtime, self.prepared)
+        watched.run()
+        self.run()
+        runs = max(1, min(50, ceil(seconds / _timed(self.run))))
+        whole: list[float] = []
+        probes: list[float] = []
+        for _ in range(turns):
+            turn = self.time(runs)
+            whole.append(median(turn["seconds"]))
+            probes.append(turn["probe"])
+            for _ in range(1 + runs):
+                watched.run()
+        times = {
+            name: [found for run, found in enumerate(all_runs[1:]) if run % (1 + runs)]
+            for name, all_runs in watched.read().items()
+        }
+        operators = {name: middle(found) for name, found in times.items()}
+        return {"operators": operators, "whole": median(whole), "probe": median(probes)}
+
     def calibrate(self) -> dict[str, Any]:
         """Answer what the machine can do at the most."""
         from ._calibration import probes
@@ -101,14 +138,19 @@ def subject(network: str, options: dict[str, Any], batch: int, shape: list[int] 
     """
     import torch
 
-    from featherweight.networks import create, load_model
+    from featherweight.networks import create, load_model, random_network
 
     torch.manual_seed(0)
-    model: Any = load_model(network) if network.endswith(".safetensors") else create(network, **options)
+    if network == RANDOM:
+        model: Any = random_network(**options)
+    else:
+        model = load_model(network) if network.endswith(".safetensors") else create(network, **options)
     sizes = shape or [model.in_channels, model.resolution, model.resolution]
     x = torch.randn(batch, *sizes)
     if not network.endswith(".safetensors"):
-        _settle(model, torch.randn(2, *sizes))
+        # A random network's own statistics matter less than the time that they take.
+        sides = [max(32, side // 2) for side in sizes[1:]] if network == RANDOM else sizes[1:]
+        _settle(model, torch.randn(2, sizes[0], *sides))
     return model.eval(), x.numpy()
 
 

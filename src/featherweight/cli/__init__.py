@@ -8,7 +8,22 @@ import typer
 
 from featherweight._threads import wait_politely
 
-from . import bench, blocks, calibrate, cost, export, fit, history, info, list_networks, papers, predict, replace, train
+from . import (
+    bench,
+    blocks,
+    calibrate,
+    cost,
+    export,
+    fit,
+    history,
+    info,
+    latency,
+    list_networks,
+    papers,
+    predict,
+    replace,
+    train,
+)
 from ._errors import UsageError, expected
 
 __all__ = ["app", "main"]
@@ -57,6 +72,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cost": cost.cost,
     "bench": bench.bench,
     "calibrate": calibrate.calibrate,
+    "latency": latency.latency,
     "papers": papers.papers,
     "replace": replace.replace,
     "blocks": blocks.blocks,

@@ -1,4 +1,4 @@
-"""`featherweight calibrate`: what this machine can do at the most."""
+"""`featherweight calibrate`: what this machine can do at the most, and what networks take on it."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -12,38 +12,110 @@ from .cost import table
 
 if TYPE_CHECKING:
     from featherweight.bench import Calibration
+    from featherweight.predictor import LatencyPredictor
+
+NOTHING = "none"
 
 
 def calibrate(
     *,
+    runtimes: Annotated[
+        str | None,
+        typer.Option(
+            help="To learn to predict, with commas between, or 'none'. Default: all of float32 that are here."
+        ),
+    ] = None,
     threads: Annotated[str, typer.Option(help="Processor threads, such as 1 or 1,2.")] = "1",
+    seconds: Annotated[
+        float, typer.Option(min=30, help="Of measuring for each runtime; more seconds, better predictions.")
+    ] = 200.0,
     as_json: Json = False,
 ) -> None:
-    """Find what this machine can do at the most, and keep it.
+    """Get to know this machine: its ceilings, and what layers take in each runtime.
 
-    Short probes, some ten seconds for each number of threads: products of matrices show the rate of multiply-adds for
-    each type of number, copies of growing sets of bytes that of caches and memory, and operators with nothing to do
-    what a call costs. One file for each machine and number of threads is kept in your home.
+    First short probes, some ten seconds for each number of threads: products of matrices show the rate of multiply-adds
+    for each type of number, copies of growing sets of bytes that of caches and memory, and operators with nothing to do
+    what a call costs.
+
+    Then each runtime runs random networks of all blocks, operator by operator, for some four minutes, and a predictor
+    learns from them: `featherweight latency` and `featherweight fit` then know what a network takes without running it.
+    Interrupted, it learns from what there is. All is kept in your home, a file for each machine, runtime and number of
+    threads. Let nothing else run meanwhile.
 
     \b
     Examples:
       featherweight calibrate
-      featherweight calibrate --threads 1,2
+      featherweight calibrate --runtimes onnxruntime_int8
+      featherweight calibrate --runtimes none --threads 1,2
     """
     from featherweight.bench import calibrate as probe
     from featherweight.bench import save_calibration
 
     with usage():
         counts = numbers(threads, "--threads")
-    found = []
+        names = _chosen(runtimes)
+    found: list[Calibration] = []
+    predictors: list[LatencyPredictor] = []
     for count in counts:
         note(f"probing with {count} thread{'s' if count > 1 else ''}")
         found.append(probe(count))
         note(f"kept in {save_calibration(found[-1])}")
+        predictors += [_learned(name, found[-1], seconds) for name in names]
     if as_json:
-        print_json({"calibrations": [asdict(one) for one in found]})
+        learned = [
+            {"runtime": one.runtime, "threads": one.threads, "networks": one.networks, "margin": one.whole.margin}
+            for one in predictors
+        ]
+        print_json({"calibrations": [asdict(one) for one in found], "predictors": learned})
     else:
         print_table(table(f"{found[0].machine}: at the most", _rows(found), left=()))
+        if predictors:
+            print_table(table("predictors of latency", _predictor_rows(predictors), left=()))
+
+
+def _chosen(runtimes: str | None) -> list[str]:
+    """Read the runtimes to learn. Raises: ValueError: one that cannot be learned, or cannot run here."""
+    from featherweight.bench import missing
+    from featherweight.predictor import LEARNABLE
+
+    if runtimes == NOTHING:
+        return []
+    if runtimes is None:
+        return [name for name in ("eager", "onnxruntime", "openvino") if missing(name) is None]
+    names = [name.strip() for name in runtimes.split(",")]
+    for name in names:
+        if (reason := missing(name)) is not None:
+            raise ValueError(f"{name} cannot run here: {reason}")
+        if name not in LEARNABLE:
+            raise ValueError(f"{name} does not tell what its operators take; these do: {', '.join(LEARNABLE)}")
+    return names
+
+
+def _learned(runtime: str, ceilings: "Calibration", seconds: float) -> "LatencyPredictor":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from featherweight.predictor import learn, save_predictor
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"{runtime}, {ceilings.threads} thread{'s' if ceilings.threads > 1 else ''}", count="")
+
+        def show(networks: int, share: float) -> None:
+            what = f"{networks} networks" if share < 1 else f"{networks} networks, learning"
+            bar.update(task, completed=100 * share, count=what)
+
+        predictor = learn(runtime, ceilings, seconds=seconds, progress=show)
+    note(f"kept in {save_predictor(predictor)}")
+    return predictor
+
+
+def _predictor_rows(predictors: "list[LatencyPredictor]") -> list[list[str]]:
+    rows = [["runtime", "threads", "learned from", "9 of 10 within"]]
+    for one in predictors:
+        margin = f"/ {one.whole.margin:.2f} to x {one.whole.margin:.2f}"
+        rows.append([one.runtime, str(one.threads), f"{one.networks} networks", margin])
+    return rows
 
 
 def _rows(found: "list[Calibration]") -> list[list[str]]:

@@ -34,6 +34,7 @@ from ._listing import Counts, Variant, counts, list_networks, variants
 from ._meta import on_meta_device
 from ._papers import Figure, PaperRow, compare, papers
 from ._pretrained import FetchError
+from ._random import random_network
 from ._registry import Network, Published, create, network, networks, register, rounds_to
 from ._weights import Loaded, WeightsWarning, load_model, load_weights, save_model
 from .condensenet import condense
@@ -65,6 +66,7 @@ __all__ = [
     "networks",
     "on_meta_device",
     "papers",
+    "random_network",
     "register",
     "rounds_to",
     "save_model",

@@ -1,0 +1,169 @@
+"""Predicted against measured latency over the whole zoo, in one run: `python benchmarks/latency_prediction.py`.
+
+For each runtime: learn from random networks, predict every network of the zoo without running it, then measure each.
+None of the zoo's networks is among those that were learned from. Beside it what multiply-adds alone would tell: the
+time in proportion to them, with the factor that suits the zoo best.
+
+`--out docs/latency_zoo.json` keeps all figures for the page "Where theory fails".
+"""
+
+import argparse
+import fnmatch
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from scipy.stats import spearmanr
+
+from featherweight._files import write_atomically
+from featherweight.bench import (
+    Calibration,
+    CalibrationError,
+    Failure,
+    Subject,
+    bench,
+    calibrate,
+    load_calibration,
+    machine,
+    save_calibration,
+    versions,
+)
+from featherweight.cost import METRICS, OpCall, trace
+from featherweight.networks import create, list_networks, network, on_meta_device
+from featherweight.predictor import LatencyPredictor, learn, load_predictor, save_predictor
+
+SIDE = 224
+
+
+def main() -> None:
+    options = parsed()
+    names = [name for name in list_networks() if fnmatch.fnmatchcase(name, options.networks)]
+    traces = {name: traced(name) for name in names}
+    ceilings = calibrated(options.threads)
+    found: dict[str, Any] = {
+        "machine": machine(),
+        "versions": versions(),
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "threads": options.threads,
+        "side": SIDE,
+        "networks": {name: counted(name, calls) for name, calls in traces.items()},
+        "calibration": asdict(ceilings),
+        "runtimes": {},
+    }
+    for runtime in options.runtimes.split(","):
+        begin = time.monotonic()
+        predictor = learned(runtime, ceilings, options.seconds, anew=not options.kept)
+        learning = time.monotonic() - begin
+        those = [name for name in names if runtime == "eager" or network(name).family != "AdderNet"]
+        begin = time.monotonic()
+        predicted = {name: predictor.predict(traced(name)) for name in those}
+        predicting = time.monotonic() - begin
+        rows = {
+            name: {**asdict(predicted[name]), "measured_seconds": seconds, "noise": noise}
+            for name, seconds, noise in measured({name: traces[name] for name in those}, runtime, options)
+        }
+        found["runtimes"][runtime] = {
+            "learned_from": predictor.networks, "learning_seconds": learning, "predicting_seconds": predicting,
+            "networks": rows,
+        }  # fmt: skip
+        print(
+            f"{runtime}, {options.threads} thread{'s' if options.threads > 1 else ''}: {len(rows)} networks at {SIDE}"
+        )
+        report(rows, {name: found["networks"][name]["multiply_adds"] for name in rows})
+        print(f"  learned from {predictor.networks} networks in {learning:.0f} s (bar 300)")
+        print(f"  the zoo traced and predicted in {predicting:.1f} s (bar 30)", flush=True)
+        if options.out is not None:
+            write_atomically(options.out, json.dumps(found, indent=1) + "\n")
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runtimes", default="eager,onnxruntime,openvino")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=200.0, help="of measuring random networks, for each runtime")
+    parser.add_argument("--kept", action="store_true", help="take this machine's predictors where there are any")
+    parser.add_argument("--rounds", type=int, default=9, help="turns in which each network is measured")
+    parser.add_argument("--networks", default="*", help="pattern of their names")
+    parser.add_argument("--out", type=Path, help="JSON file for all figures")
+    return parser.parse_args()
+
+
+def traced(name: str) -> tuple[OpCall, ...]:
+    with on_meta_device():
+        model = create(name)
+    return trace(model, SIDE)
+
+
+def counted(name: str, calls: Sequence[OpCall]) -> dict[str, Any]:
+    """What theory says of a network; activations are the outputs of convolutions, as in Dollar et al. 2021."""
+    return {
+        "family": network(name).family,
+        "multiply_adds": METRICS["multiply_adds"](calls),
+        "activations": sum(t.numel for call in calls if call.op == "convolution" for t in call.outputs),
+        "bytes_moved": METRICS["bytes_moved"](calls)["float32"],  # type: ignore[index]
+        "params": METRICS["params"](calls),
+    }
+
+
+def calibrated(threads: int) -> Calibration:
+    try:
+        return load_calibration(threads)
+    except CalibrationError:
+        found = calibrate(threads)
+        save_calibration(found)
+        return found
+
+
+def learned(runtime: str, ceilings: Calibration, seconds: float, *, anew: bool) -> LatencyPredictor:
+    if not anew:
+        return load_predictor(runtime, ceilings.threads)
+    predictor = learn(runtime, ceilings, seconds=seconds)
+    save_predictor(predictor)
+    return predictor
+
+
+def measured(
+    traces: Mapping[str, Sequence[OpCall]], runtime: str, options: argparse.Namespace
+) -> Iterator[tuple[str, float, str]]:
+    subjects = [
+        Subject(network=name, options={}, input_shape=calls[0].outputs[0].shape[1:]) for name, calls in traces.items()
+    ]
+    for one in bench(subjects, [runtime], threads=[options.threads], rounds=options.rounds):
+        if isinstance(one, Failure):
+            print(f"  {one.subject.network} failed: {one.reason}")
+        else:
+            yield one.subject.network, one.latency.median_seconds, one.noise
+
+
+def report(rows: Mapping[str, Mapping[str, Any]], multiply_adds: Mapping[str, int]) -> None:
+    """Print the errors of the predictor and of multiply-adds alone; networks without a multiply-add are left out."""
+    names = [name for name in rows if multiply_adds[name]]
+    truth = [rows[name]["measured_seconds"] for name in names]
+    factor = median(seconds / multiply_adds[name] for name, seconds in zip(names, truth, strict=True))
+    line("predictor", [rows[name]["seconds"] for name in names], truth, "(bars 8 %, 20 %, 0.98)")
+    line("multiply-adds", [multiply_adds[name] * factor for name in names], truth, "")
+    inside = sum(row["low_seconds"] <= row["measured_seconds"] <= row["high_seconds"] for row in rows.values())
+    noisy = sum(bool(row["noise"]) for row in rows.values())
+    print(f"  measured within the interval of 90 %: {inside} of {len(rows)}; measured on a noisy machine: {noisy}")
+    errors = {name: math.log(row["seconds"] / row["measured_seconds"]) for name, row in rows.items()}
+    for name in sorted(errors, key=lambda name: -abs(errors[name]))[:8]:
+        row = rows[name]
+        unseen = f", unseen: {', '.join(row['unseen'])}" if row["unseen"] else ""
+        print(f"    {name}: {row['seconds'] * 1e3:.2f} for {row['measured_seconds'] * 1e3:.2f} ms{unseen}")
+
+
+def line(what: str, predicted: Sequence[float], truth: Sequence[float], bars: str) -> None:
+    errors = sorted(abs(a / b - 1) for a, b in zip(predicted, truth, strict=True))
+    ninth = errors[math.ceil(0.9 * len(errors)) - 1]
+    rank = float(spearmanr(predicted, truth).statistic)
+    print(f"  {what:14} median error {median(errors):.1%}, 90th percentile {ninth:.1%}, Spearman {rank:.3f} {bars}")
+
+
+if __name__ == "__main__":
+    main()

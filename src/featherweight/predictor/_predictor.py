@@ -1,0 +1,156 @@
+"""The latency of a network that is never run: its units' times, each from a Gaussian process, and what calls add."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+
+from featherweight.cost import OpCall
+
+from ._features import bytes_moved, features, group_of, multiply_adds
+from ._gaussian_process import GaussianProcess
+from ._units import Unit, merged_units, single_units
+
+ANY = "any"  # the model of operators that were not among the samples
+
+
+class UnitTime(NamedTuple):
+    """What a unit is predicted to take.
+
+    Args:
+        module: dotted path of the module whose operator comes first in it.
+        kind: as in `featherweight.cost`, or an operator's name.
+        seconds: predicted.
+    """
+
+    module: str
+    kind: str
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """A predicted latency of one picture.
+
+    Args:
+        seconds: as likely too high as too low.
+        low_seconds, high_seconds: hold the measured one with 90 % probability, if the machine is as it was when the
+            predictor was made.
+        unseen: operators that were not among the samples, predicted from their bytes and operations alone.
+    """
+
+    seconds: float
+    low_seconds: float
+    high_seconds: float
+    unseen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline:
+    """The rough time of a unit, which the Gaussian processes correct by a factor.
+
+    Args:
+        multiply_adds_per_second, bytes_per_second: rates at the most.
+        call_seconds: of a unit that does next to nothing.
+    """
+
+    multiply_adds_per_second: float
+    bytes_per_second: float
+    call_seconds: float
+
+    def __call__(self, unit: Unit) -> float:
+        return (
+            self.call_seconds
+            + multiply_adds(unit) / self.multiply_adds_per_second
+            + bytes_moved(unit) / self.bytes_per_second
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Whole:
+    """From units to the network: seconds = share * (sum of the units) + seconds.
+
+    Args:
+        share: what the models get wrong on the whole.
+        seconds: for each run, whatever runs in it.
+        margin: a factor: nine of ten networks that were held out took no more than the prediction times it, and no less
+            than the prediction divided by it.
+    """
+
+    share: float
+    seconds: float
+    margin: float
+
+    def __call__(self, units: Sequence[float]) -> float:
+        return self.share * sum(units) + self.seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class LatencyPredictor:
+    """Predicts what networks take, one picture at a time, in one runtime on one machine. Made by `learn`.
+
+    Args:
+        runtime: a name in `featherweight.bench.RUNTIMES`.
+        threads: of the processor.
+        machine, versions, date: where, with what and when it learned.
+        networks: how many it learned from.
+        baseline, models, whole: what it learned; a model for each group of kinds of units, of the logarithm of their
+            time over the baseline's.
+    """
+
+    runtime: str
+    threads: int
+    machine: str
+    versions: dict[str, str]
+    date: str
+    networks: int
+    baseline: Baseline
+    models: Mapping[str, GaussianProcess]
+    whole: Whole
+
+    def predict(self, calls: Sequence[OpCall]) -> Prediction:
+        """Predict the latency of a traced network.
+
+        Args:
+            calls: as `featherweight.cost.trace` gives them.
+        Raises: UnknownOperatorError: an operator has no cost formula, which says what it reads and does.
+        """
+        units = units_of(self.runtime, calls)
+        times = unit_seconds(units, self.baseline, self.models)
+        seconds = self.whole(times)
+        margin = self.whole.margin
+        unseen = {unit.kind for unit in units if group_of(unit.kind) not in self.models}
+        return Prediction(
+            seconds=seconds, low_seconds=seconds / margin, high_seconds=seconds * margin, unseen=tuple(sorted(unseen))
+        )
+
+    def layers(self, calls: Sequence[OpCall]) -> tuple[UnitTime, ...]:
+        """Predict each unit by itself."""
+        units = units_of(self.runtime, calls)
+        times = unit_seconds(units, self.baseline, self.models)
+        return tuple(
+            UnitTime(unit.root.module, unit.kind, seconds * self.whole.share)
+            for unit, seconds in zip(units, times, strict=True)
+        )
+
+
+def units_of(runtime: str, calls: Sequence[OpCall]) -> list[Unit]:
+    """Cut a trace into what a runtime runs as one."""
+    return single_units(calls) if runtime == "eager" else merged_units(calls)
+
+
+def unit_seconds(units: Sequence[Unit], baseline: Baseline, models: Mapping[str, GaussianProcess]) -> list[float]:
+    """Predict the time of each unit: the baseline's, times the factor that its group's model gives."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for position, unit in enumerate(units):
+        group = group_of(unit.kind)
+        groups[group if group in models else ANY].append(position)
+    seconds = [0.0] * len(units)
+    for group, positions in groups.items():
+        x = torch.tensor([features(units[position]) for position in positions], dtype=torch.float64)
+        mean, _ = models[group](x)
+        for position, factor in zip(positions, mean.exp().tolist(), strict=True):
+            seconds[position] = baseline(units[position]) * factor
+    return seconds

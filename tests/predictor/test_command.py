@@ -1,0 +1,44 @@
+"""`featherweight latency`: a table and JSON of what was learned; clear words where nothing was."""
+
+import pytest
+
+from featherweight.predictor import save_predictor
+
+
+@pytest.fixture
+def at_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+
+
+@pytest.fixture
+def learned(at_home, predictor):
+    save_predictor(predictor)
+
+
+def test_a_row_for_each_network_and_what_takes_the_longest(featherweight, learned):
+    done = featherweight("latency", "mobilenet_v2", "resnet18", "--input", "96", "--layers")
+    assert done.code == 0, done.err
+    assert "mobilenet_v2" in done.out and "3x96x96" in done.out and "9 of 10 between" in done.out
+    assert "resnet18 in eager: the slowest" in done.out and "first.conv" in done.out
+
+
+def test_json_has_the_figures_of_the_predictor(featherweight, learned, predictor):
+    from featherweight.cost import trace
+    from featherweight.networks import create
+
+    (row,) = featherweight("latency", "mobilenet_v2", "-o", "width=0.5", "--json").json["predictions"]
+    assert row["runtime"] == "eager" and row["threads"] == 1
+    assert row["seconds"] == pytest.approx(predictor.predict(trace(create("mobilenet_v2", width=0.5))).seconds)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "complaint"),
+    [
+        (["latency", "mobilenet_v2"], 1, "run `featherweight calibrate --runtimes eager --threads 1`"),
+        (["latency", "mobilenet_v2", "--runtimes", "compile"], 2, "compile cannot be predicted; these can: eager"),
+        (["latency", "mobilenet_v9"], 2, "mobilenet_v9"),
+    ],
+)
+def test_what_cannot_be_told(featherweight, at_home, words, code, complaint):
+    done = featherweight(*words)
+    assert done.code == code and complaint in done.err
