@@ -54,7 +54,7 @@ class Prepared:
         with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
             float_file, int8_file = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
             float_file.write_bytes(self.onnx)
-            return quantize(float_file, int8_file, self.x).read_bytes()
+            return quantize(float_file, int8_file, self.x, keep_names=True).read_bytes()
 
 
 class Runtime(NamedTuple):

@@ -67,7 +67,15 @@ def features(unit: Unit) -> tuple[float, ...]:
         float(sum(c.op.removesuffix("_") not in COSTLY and rule(c).kind(c) == "activation" for c in unit.tail)),
         float(sum(rule(c).kind(c) == "element-wise" for c in unit.tail)),
         log2(1 + _read_by_tail(unit) / written),
+        float(any(not _blocked(one) for one in unit.before)),
+        float(any(not _blocked(one) for one in unit.after)),
     )
+
+
+def _blocked(unit: Unit) -> bool:
+    """Tell whether a unit may keep its channels in blocks, as its neighbours in a graph may like to have them."""
+    channels = unit.calls[-1].outputs[0].shape[1:2]
+    return (unit.root.op == "convolution" or "pool" in unit.root.op) and channels[0] % 16 == 0
 
 
 def _shape(call: OpCall) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ class GaussianProcess:
     Args:
         x: samples, float64 [n, d].
         y: their values, float64 [n].
+        spread: variance of each sample that is known, float64 [n]; `noise` comes on top.
         scales: length scales, float64 [d]; infinite for a feature that does not matter.
         amplitude: variance of the function.
         noise: variance of a sample around it.
@@ -27,6 +28,7 @@ class GaussianProcess:
 
     x: Tensor
     y: Tensor
+    spread: Tensor
     scales: Tensor
     amplitude: float
     noise: float
@@ -34,7 +36,7 @@ class GaussianProcess:
 
     def __post_init__(self) -> None:
         covariance = self.amplitude * _matern(self.x, self.x, self.scales)
-        covariance.diagonal().add_(self.noise + LEAST_VARIANCE)
+        covariance.diagonal().add_(self.spread + (self.noise + LEAST_VARIANCE))
         factor = torch.linalg.cholesky(covariance)
         weights = torch.cholesky_solve((self.y - self.offset).unsqueeze(1), factor).squeeze(1)
         object.__setattr__(self, "_factor", factor)
@@ -50,7 +52,9 @@ class GaussianProcess:
         return self.offset + across @ weights, variance
 
 
-def fit(x: Tensor, y: Tensor, like: GaussianProcess | None = None, seed: int = 0) -> GaussianProcess:
+def fit(
+    x: Tensor, y: Tensor, spread: Tensor | None = None, *, like: GaussianProcess | None = None, seed: int = 0
+) -> GaussianProcess:
     """Search the length scales under which the samples are the likeliest.
 
     Of many samples some are drawn for the search, and some for the model.
@@ -58,6 +62,7 @@ def fit(x: Tensor, y: Tensor, like: GaussianProcess | None = None, seed: int = 0
     Args:
         x: float64 [n, d].
         y: float64 [n], n at least 1.
+        spread: variance of each sample that is known, float64 [n]; default: none.
         like: a process whose length scales, amplitude and noise are taken instead of searched.
         seed: of the draws.
 
@@ -70,36 +75,37 @@ def fit(x: Tensor, y: Tensor, like: GaussianProcess | None = None, seed: int = 0
     """
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(x), generator=generator)
-    x, y = x[order[:KEPT]], y[order[:KEPT]]
+    spread = torch.zeros_like(y) if spread is None else spread
+    x, y, spread = x[order[:KEPT]], y[order[:KEPT]], spread[order[:KEPT]]
     if like is not None:
-        return GaussianProcess(x, y, like.scales, like.amplitude, like.noise, float(y.median()))
-    spread = x.std(0, correction=0)
-    matters = spread > 1e-9
+        return GaussianProcess(x, y, spread, like.scales, like.amplitude, like.noise, float(y.median()))
+    deviation = x.std(0, correction=0)
+    matters = deviation > 1e-9
     offset = float(y.median())
     variance = max(float((y - offset).square().mean()), 1e-4)
     log_scales = torch.full((int(matters.sum()),), math.log(3.0), dtype=x.dtype, requires_grad=True)
     log_rest = torch.tensor([math.log(variance), math.log(variance / 10)], dtype=x.dtype, requires_grad=True)
     some = slice(0, SEARCHED)
-    near, values = (x[:, matters] / spread[matters])[some], y[some] - offset
+    near, values, known = (x[:, matters] / deviation[matters])[some], y[some] - offset, spread[some]
     optimizer = torch.optim.Adam([log_scales, log_rest], lr=0.1)
     with torch.enable_grad():
         for _ in range(STEPS if len(values) > 2 else 0):
             optimizer.zero_grad()
-            loss = _negative_log_likelihood(near, values, log_scales, log_rest)
+            loss = _negative_log_likelihood(near, values, known, log_scales, log_rest)
             # Length scales that the samples say nothing about stay where they began.
             loss = loss + 0.5 * ((log_scales - math.log(3.0)) / 1.5).square().sum()
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
-    scales = torch.full_like(spread, math.inf)
-    scales[matters] = log_scales.detach().exp() * spread[matters]
+    scales = torch.full_like(deviation, math.inf)
+    scales[matters] = log_scales.detach().exp() * deviation[matters]
     amplitude, noise = log_rest.detach().exp().tolist()
-    return GaussianProcess(x, y, scales, amplitude, noise, offset)
+    return GaussianProcess(x, y, spread, scales, amplitude, noise, offset)
 
 
-def _negative_log_likelihood(x: Tensor, y: Tensor, log_scales: Tensor, log_rest: Tensor) -> Tensor:
+def _negative_log_likelihood(x: Tensor, y: Tensor, spread: Tensor, log_scales: Tensor, log_rest: Tensor) -> Tensor:
     amplitude, noise = log_rest.exp()
     covariance = amplitude * _matern(x, x, log_scales.exp())
-    covariance = covariance + (noise + LEAST_VARIANCE) * torch.eye(len(x), dtype=x.dtype)
+    covariance = covariance + torch.diag(spread + noise + LEAST_VARIANCE)
     factor = torch.linalg.cholesky(covariance)
     solved = torch.cholesky_solve(y.unsqueeze(1), factor).squeeze(1)
     likelihood: Tensor = -0.5 * y @ solved - factor.diagonal().log().sum()

@@ -29,6 +29,7 @@ LEARNABLE = tuple(TIMED)
 RESOLUTIONS = (224, 224, 224, 224, 160, 128, 96, 64, 32)
 LEAST_NETWORKS = 20
 LEAST_SECONDS = 1e-7  # of a unit: less, as of one that is merged into others, cannot be told
+RESOLVED_SECONDS = 1e-6  # to which the time of an operator is known
 FOLDS = 5
 TURNS, TURN_SECONDS = 4, 0.01
 MOST_CALLS, MOST_MULTIPLY_ADDS = 500, 1.2e9  # of a network that is worth its time
@@ -155,20 +156,25 @@ def models_of(
     Args:
         like: models whose length scales are taken instead of searched.
     """
-    groups: dict[str, dict[tuple[float, ...], list[float]]] = defaultdict(lambda: defaultdict(list))
+    groups: dict[str, dict[tuple[float, ...], list[tuple[float, float]]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         for unit, seconds in sample.units.items():
-            factor = math.log(max(seconds, LEAST_SECONDS) / baseline(unit))
+            known = max(seconds, LEAST_SECONDS)
+            found = math.log(known / baseline(unit)), (RESOLVED_SECONDS / known) ** 2
             described = features(unit)
-            groups[group_of(unit.kind)][described].append(factor)
+            groups[group_of(unit.kind)][described].append(found)
             if unit.kind == unit.root.op.removesuffix("_"):
-                groups[ANY][described].append(factor)
+                groups[ANY][described].append(found)
     return {name: _model(values, None if like is None else like.get(name)) for name, values in groups.items()}
 
 
-def _model(values: Mapping[tuple[float, ...], Sequence[float]], like: GaussianProcess | None) -> GaussianProcess:
+def _model(
+    values: Mapping[tuple[float, ...], Sequence[tuple[float, float]]], like: GaussianProcess | None
+) -> GaussianProcess:
     x = torch.tensor(list(values), dtype=torch.float64)
-    return fit(x, torch.tensor([fmean(found) for found in values.values()], dtype=torch.float64), like)
+    means = torch.tensor([[fmean(those) for those in zip(*found, strict=True)] for found in values.values()]).double()
+    counts = torch.tensor([len(found) for found in values.values()])
+    return fit(x, means[:, 0], means[:, 1] / counts, like=like)
 
 
 def whole_of(

@@ -17,7 +17,7 @@ from ._gaussian_process import GaussianProcess
 from ._predictor import Baseline, LatencyPredictor, Whole
 
 VERSION = 1
-_TENSORS = ("x", "y", "scales")
+_TENSORS = ("x", "y", "spread", "scales")
 _ABOUT = ("runtime", "threads", "machine", "versions", "date", "networks")
 _NUMBERS = ("amplitude", "noise", "offset")
 

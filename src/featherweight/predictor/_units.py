@@ -19,11 +19,14 @@ class Unit:
         kind: of the root: as in `featherweight.cost`, or the operator's name where it neither multiplies matrices nor
             is a convolution.
         tail: the calls that follow on its result.
+        before, after: units that it reads from, and that read from it, in a graph.
     """
 
     root: OpCall
     kind: str
     tail: list[OpCall] = field(default_factory=list)
+    before: "list[Unit]" = field(default_factory=list)
+    after: "list[Unit]" = field(default_factory=list)
 
     @property
     def calls(self) -> tuple[OpCall, ...]:
@@ -70,6 +73,10 @@ def merged_units(calls: Sequence[OpCall]) -> list[Unit]:
             units.append(unit)
         else:
             unit.tail.append(call)
+        for source in dict.fromkeys(maker[t.storage] for t in call.inputs if t.storage in maker):
+            if source is not unit:
+                unit.before.append(source)
+                source.after.append(unit)
         for tensor in call.outputs:
             maker[tensor.storage] = unit
     return units
