@@ -1,0 +1,153 @@
+"""`featherweight explore`: one page on the whole zoo, to look at, to filter, to choose from."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ._errors import usage
+from ._output import Json, note, print_json
+
+if TYPE_CHECKING:
+    from featherweight.networks import Variant
+    from featherweight.report import Zoo, ZooNetwork
+
+    from ._latencies import Predictor
+
+NO_STORE = "none"
+FEW = 16  # networks that one process counts sooner than another has started
+
+
+def explore(
+    *,
+    out: Annotated[Path, typer.Option(metavar="FILE.html", help="The page.")] = Path("explore.html"),
+    networks: Annotated[str, typer.Option(help="Which networks, with * and ?, in quotes: 'mobilenet*'.")] = "*",
+    store: Annotated[
+        str | None,
+        typer.Option(help="SQLite file that `bench` keeps its results in, or 'none'. Default: the one in your home."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one page on the whole zoo: accuracy against cost, budgets, history, blocks, rooflines.
+
+    Every network in every size that something was printed about, with its published accuracy and source, and our count
+    of parameters, multiply-adds, activation memory and memory traffic. What `featherweight bench` measured and what
+    `featherweight calibrate` found on this machine is on the page too. It is one file that loads nothing: open it in
+    any browser, also on a phone and without a network.
+
+    \b
+    Examples:
+      featherweight explore
+      featherweight explore --out small.html --networks 'mobilenet*'
+      featherweight explore --json > zoo.json
+    """
+    from featherweight.report import write_explorer
+
+    with usage():
+        chosen = find(networks)
+    zoo = gather(chosen, store)
+    path = write_explorer(zoo, out)
+    if as_json:
+        print_json({"page": str(path), "networks": [_row(one, zoo) for one in zoo.networks], "notes": list(zoo.notes)})
+    for line in zoo.notes:
+        note(line)
+    note(f"wrote {path}: {len(zoo.networks)} networks, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def find(pattern: str) -> "list[Variant]":
+    """Return the variants of the networks that fit, in the order of their names.
+
+    Raises: ValueError: no network fits.
+    """
+    from featherweight.networks import list_networks, network, variants
+
+    names = list_networks(pattern)
+    if not names:
+        if not set("*?[") & set(pattern):
+            network(pattern)
+        raise ValueError(f"no network fits {pattern!r}; `featherweight list` has their names")
+    return sorted((one for one in variants() if one.name in names), key=lambda one: one.name)
+
+
+def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
+    """Count the variants, and find what is known of their latency here."""
+    from featherweight.report import Zoo
+
+    from ._latencies import AGAIN, ceilings, measured, predicted, predictors
+
+    known = predictors()
+    found = _with_progress(chosen, list(known.values()))
+    series, notes = measured(chosen, None if store == NO_STORE else store, wanted=store != NO_STORE)
+    roofs, more = ceilings()
+    if not known:
+        notes.append(f"No predicted latency: run `featherweight calibrate` {AGAIN}.")
+    return Zoo(
+        networks=[network for network, _ in found],
+        latencies=[*predicted(list(known.values()), found), *series],
+        ceilings=roofs,
+        notes=[*notes, *more],
+    )
+
+
+def examine(variant: "Variant", predictors: "Sequence[Predictor]") -> Any:
+    """Count one variant, and predict its latency and that of its layers; in a process of its own."""
+    from featherweight.report import look_at
+
+    network, calls = look_at(variant)
+    return network, [(one.predict(calls), one.layers(calls)) for one in predictors]
+
+
+def _with_progress(chosen: "Sequence[Variant]", predictors: "Sequence[Predictor]") -> list[Any]:
+    """Examine all, while a bar on standard error tells how far it is; on Linux on all processors.
+
+    Elsewhere a new process would run the user's own script again, and import PyTorch, before it could begin.
+    """
+    import sys
+    import warnings
+    from concurrent.futures import ProcessPoolExecutor
+    from functools import partial
+    from multiprocessing import get_context
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from featherweight._machine import available_processors
+
+    job, console = partial(examine, predictors=predictors), Console(stderr=True)
+    workers = min(available_processors(), 8, len(chosen) // FEW)
+    if workers < 2 or sys.platform != "linux":
+        return list(track(map(job, chosen), "counting", len(chosen), console=console))
+    with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+        with warnings.catch_warnings():
+            # Python 3.12 warns of threads that a fork leaves behind; tracing on the meta device starts and needs none.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            results = pool.map(job, chosen, chunksize=4)
+        return list(track(results, "counting", len(chosen), console=console))
+
+
+def _row(one: "ZooNetwork", zoo: "Zoo") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    text = str(one.variant)
+    return {
+        "network": one.variant.name,
+        "options": dict(one.variant.options),
+        "resolution": one.variant.resolution,
+        **one.counts._asdict(),
+        "peak_memory_bytes": dict(one.peak_memory_bytes),
+        "bytes_moved": dict(one.bytes_moved),
+        "published": [
+            {"dataset": row.dataset, "top1_percent": row.top1, "top5_percent": row.top5, "source": row.source}
+            for row in one.variant.published
+            if row.top1 is not None
+        ],
+        "latencies": [
+            {
+                "measured": series.measured, "runtime": series.runtime, "threads": series.threads,
+                "machine": series.machine, **asdict(series.timings[text]),
+            }
+            for series in zoo.latencies
+            if text in series.timings
+        ],
+    }  # fmt: skip
