@@ -1,6 +1,6 @@
 """`featherweight explore`: one page on the whole zoo, to look at, to filter, to choose from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from featherweight.networks import Variant
     from featherweight.report import Zoo, ZooNetwork
 
-    from ._latencies import Predictor
+    from ._latencies import Answer, Predictor
 
 NO_STORE = "none"
-FEW = 16  # networks that one process counts sooner than another has started
 
 
 def explore(
@@ -71,26 +70,35 @@ def find(pattern: str) -> "list[Variant]":
 
 
 def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
-    """Count the variants, and find what is known of their latency here."""
-    from featherweight.report import Zoo
+    """Count the variants, draw the blocks, and find what is known of latency here."""
+    from functools import partial
+
+    from featherweight.blocks import GALLERY
+    from featherweight.report import Zoo, block_picture
 
     from ._latencies import AGAIN, ceilings, measured, predicted, predictors
 
-    known = predictors()
-    found = _with_progress(chosen, list(known.values()))
+    known = list(predictors().values())
     series, notes = measured(chosen, None if store == NO_STORE else store, wanted=store != NO_STORE)
     roofs, more = ceilings()
     if not known:
         notes.append(f"No predicted latency: run `featherweight calibrate` {AGAIN}.")
+    jobs: list[Callable[[], Any]] = [
+        *(partial(block_picture, name) for name in GALLERY),
+        *(partial(examine, one, known) for one in chosen),
+    ]
+    done = _with_progress(jobs)
+    pictures, found = done[: len(GALLERY)], done[len(GALLERY) :]
     return Zoo(
         networks=[network for network, _ in found],
-        latencies=[*predicted(list(known.values()), found), *series],
+        latencies=[*predicted(known, found), *series],
         ceilings=roofs,
+        blocks=dict(zip(GALLERY, pictures, strict=True)),
         notes=[*notes, *more],
     )
 
 
-def examine(variant: "Variant", predictors: "Sequence[Predictor]") -> Any:
+def examine(variant: "Variant", predictors: "Sequence[Predictor]") -> "tuple[ZooNetwork, list[Answer]]":
     """Count one variant, and predict its latency and that of its layers; in a process of its own."""
     from featherweight.report import look_at
 
@@ -98,15 +106,14 @@ def examine(variant: "Variant", predictors: "Sequence[Predictor]") -> Any:
     return network, [(one.predict(calls), one.layers(calls)) for one in predictors]
 
 
-def _with_progress(chosen: "Sequence[Variant]", predictors: "Sequence[Predictor]") -> list[Any]:
-    """Examine all, while a bar on standard error tells how far it is; on Linux on all processors.
+def _with_progress(jobs: "Sequence[Callable[[], Any]]") -> list[Any]:
+    """Do all jobs, while a bar on standard error tells how far they are; on Linux on all processors.
 
     Elsewhere a new process would run the user's own script again, and import PyTorch, before it could begin.
     """
     import sys
     import warnings
     from concurrent.futures import ProcessPoolExecutor
-    from functools import partial
     from multiprocessing import get_context
 
     from rich.console import Console
@@ -114,16 +121,26 @@ def _with_progress(chosen: "Sequence[Variant]", predictors: "Sequence[Predictor]
 
     from featherweight._machine import available_processors
 
-    job, console = partial(examine, predictors=predictors), Console(stderr=True)
-    workers = min(available_processors(), 8, len(chosen) // FEW)
+    console = Console(stderr=True)
+    workers = min(available_processors(), 8)
     if workers < 2 or sys.platform != "linux":
-        return list(track(map(job, chosen), "counting", len(chosen), console=console))
-    with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+        return [job() for job in track(jobs, "counting", console=console)]
+    with ProcessPoolExecutor(workers, get_context("fork"), initializer=_one_thread) as pool:
         with warnings.catch_warnings():
-            # Python 3.12 warns of threads that a fork leaves behind; tracing on the meta device starts and needs none.
+            # Python 3.12 warns of threads that a fork leaves behind; a child here uses none of them.
             warnings.simplefilter("ignore", DeprecationWarning)
-            results = pool.map(job, chosen, chunksize=4)
-        return list(track(results, "counting", len(chosen), console=console))
+            results = pool.map(_do, jobs, chunksize=2)
+        return list(track(results, "counting", len(jobs), console=console))
+
+
+def _do(job: "Callable[[], Any]") -> Any:
+    return job()
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _row(one: "ZooNetwork", zoo: "Zoo") -> dict[str, Any]:

@@ -62,7 +62,7 @@ def render_explorer(zoo: Zoo) -> str:
             script=script,
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
             data=embedded(explorer_data(zoo)),
-            more=packed({"layers": _layers(zoo), **_pictures()}),
+            more=packed({"layers": _layers(zoo), "history": history_picture(), "blocks": dict(zoo.blocks)}),
             version=version("featherweight"),
             notes=zoo.notes,
         )
@@ -104,6 +104,7 @@ def explorer_data(zoo: Zoo) -> dict[str, Any]:
                 "networks": sorted({one.variant.name for one in zoo.networks if name.partition("-")[0] in one.parts}),
             }
             for name, example in GALLERY.items()
+            if name in zoo.blocks
         ],
     }
 
@@ -257,11 +258,17 @@ def _layers(zoo: Zoo) -> dict[str, Any]:
     }
 
 
-def _pictures() -> dict[str, Any]:
-    return {
-        "history": to_text(draw(history(), link=lambda family: f"#family={family.name}")),
-        "blocks": {
-            name: to_text(draw_connectivity(example.make(), example.in_channels, title=example.title))
-            for name, example in GALLERY.items()
-        },
-    }
+def history_picture() -> str:
+    """Draw who builds on whom for the page, whose style sheet colours it."""
+    return to_text(draw(history(), link=lambda family: f"#family={family.name}"))
+
+
+def block_picture(name: str) -> str:
+    """Draw what reaches what in a block of `GALLERY` for the page, whose style sheet colours it.
+
+    Example:
+        >>> block_picture("SqueezeExcite")[:4]
+        '<svg'
+    """
+    example = GALLERY[name]
+    return to_text(draw_connectivity(example.make(), example.in_channels, title=example.title))

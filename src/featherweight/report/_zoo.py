@@ -96,12 +96,14 @@ class Zoo:
     """All that the explorer shows.
 
     Args:
+        blocks: `block_picture` of each block of `GALLERY` that is shown.
         notes: what is missing and how to have it, each in a sentence.
     """
 
     networks: Sequence[ZooNetwork]
     latencies: Sequence[LatencySeries] = ()
     ceilings: Sequence[Ceilings] = ()
+    blocks: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
 

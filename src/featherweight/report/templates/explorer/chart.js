@@ -38,7 +38,10 @@ function valueText(about, network) {
   if (about.key === "terms" && network.additions) return `${text}, of which ${asCount(Math.floor(network.additions / 2))} pairs of additions`;
   if (!about.series) return text;
   const [, low, high, date] = network.latencies[ZOO.latencies.indexOf(about.series)];
-  return `${text} (${asSeconds(low)} to ${asSeconds(high)})${date ? `, ${asDay(date)}` : ""}`;
+  const end = asSeconds(high);
+  const start = asSeconds(low);
+  const unit = (written) => written.split(NO_BREAK)[1];
+  return `${text} (${unit(start) === unit(end) ? start.split(NO_BREAK)[0] : start} to ${end})${date ? `, ${asDay(date)}` : ""}`;
 }
 
 const isLog = (about, choice) => (choice === "" ? about.log : choice === "1");
@@ -106,7 +109,7 @@ function labelFront(layer, frame, front, places) {
   const chosen = front.filter((point) => point.id === state.network);
   for (const point of [...chosen, ...front.filter((other) => !chosen.includes(other))]) {
     const [left, top] = [frame.x(point.x), frame.y(point.y)];
-    const text = point.network.name;
+    const text = [point.network.name, point.network.options.width].filter(Boolean).join(" ");
     const wide = 6.3 * text.length;
     const boxes = [[left - 9 - wide, top - 13, left - 8, top], [left - wide / 2, top - 22, left + wide / 2, top - 9], [left + 8, top - 6, left + 9 + wide, top + 7]];
     const box = boxes.find(free);

@@ -41,6 +41,7 @@ function buildControls() {
       type: "number", min: "0", step: "any", inputmode: "decimal", id: `max_${name}`, placeholder: none ? "none yet" : "", disabled: none,
       "aria-label": `${label}, ${side}, in ${unit}`, oninput: (event) => look({ [`max_${name}`]: event.target.value }),
     });
+    if (name === "params") find("details.budget-fields").open = innerWidth > 640;
     find("#budget").append(make("label", {}, make("span", {}, `${label} `, make("small", {}, side)), make("span", { class: "field" }, field, make("span", { class: "unit", "aria-hidden": "true" }, unit))));
   }
   buildFamilies();
@@ -85,6 +86,8 @@ PARTS.push(function showControls() {
   axisOptions();
   for (const name of ["data", "x", "y", "source", "numbers", "search"]) if (find(`#${name}`).value !== state[name]) find(`#${name}`).value = state[name];
   for (const name of BUDGETS) if (find(`#max_${name}`).value !== state[`max_${name}`]) find(`#max_${name}`).value = state[`max_${name}`];
+  const set = BUDGETS.filter((name) => state[`max_${name}`] !== "").length;
+  find("#budget-words").textContent = set ? `${set} ${set === 1 ? "limit" : "limits"} set` : "no limits";
   find("#logx").checked = isLog(metric(state.x), state.logx);
   find("#logy").checked = isLog(metric(state.y), state.logy);
   find("#front").checked = state.front === "1";

@@ -27,5 +27,6 @@ function printedList(network) {
   return make("ul", { class: "printed" }, ...rows.map((row) =>
     make("li", { class: row === used ? "used" : "" },
       make("strong", {}, row.top1 === null ? `${asPercent(row.top5)} top-5` : asPercent(row.top1)), ` ${row.dataset} `,
-      make("small", {}, [row.top5 === null || row.top1 === null ? "" : `top-5 ${asPercent(row.top5)}. `, sourceText(network, row), ` (${SOURCE_NAMES[row.kind]})`, row.deviation ? `. Printed counts differ from ours: ${row.deviation}` : ""].join("")))));
+      make("small", {}, [row.top5 === null || row.top1 === null ? "" : `top-5 ${asPercent(row.top5)}. `, sourceText(network, row), ` (${SOURCE_NAMES[row.kind]})`].join("")),
+      row.deviation ? make("details", {}, make("summary", {}, "Printed counts differ from ours"), make("small", {}, row.deviation)) : null)));
 }

@@ -1,7 +1,6 @@
-// The picture of the families, and those of the blocks: unpacked when their section is first near.
+// The picture of the families, and those of the blocks.
 
-let fieldShown = false;
-let blocksShown = false;
+const MOST = 12; // networks that are named below a block
 
 const ledTo = (name) => ZOO.families.filter((family) => name in family.builds_on).map((family) => family.name);
 
@@ -12,11 +11,13 @@ function familyButton(name) {
 const joined = (parts) => parts.flatMap((part, index) => (index ? [", ", part] : [part]));
 
 PARTS.push(function showFamily() {
-  if (!fieldShown) return;
+  if (!shownMore) return;
   more().then(({ history }) => {
     const place = find("#history-picture");
     if (!place.firstChild) {
       place.innerHTML = history;
+      const box = place.closest(".scroll");
+      box.scrollLeft = (box.scrollWidth - box.clientWidth) / 2;
       for (const link of place.querySelectorAll("a"))
         link.addEventListener("click", (event) => { event.preventDefault(); look({ family: nameOf(link) }); });
     }
@@ -51,19 +52,20 @@ function familyWords(family) {
 }
 
 PARTS.push(function showBlock() {
+  if (!ZOO.blocks.length) return;
   const at = Math.max(0, ZOO.blocks.findIndex((block) => block.name === state.block));
   const block = ZOO.blocks[at];
   find("#block").value = block.name;
-  if (!blocksShown) return;
+  if (!shownMore) return;
   more().then(({ blocks }) => {
     const place = find("#block-picture");
     if (place.dataset.block !== block.name) [place.innerHTML, place.dataset.block] = [blocks[block.name], block.name];
   });
   const users = block.networks.map((name) => [name, ZOO.networks.find((network) => network.name === name)]);
-  const buttons = users.map(([name, network]) => make("button", { type: "button", class: "link", onclick: () => { look({ network: network.id, data: network.datasets[0] }); goTo("zoo"); } }, name));
+  const buttons = users.slice(0, MOST).map(([name, network]) => make("button", { type: "button", class: "link", onclick: () => { look({ network: network.id, data: network.datasets[0] }); goTo("zoo"); } }, name));
   find("#block-words").replaceChildren(
     make("p", {}, make("strong", {}, block.title), `. ${block.note}`),
-    users.length ? make("p", { class: "quiet" }, "In ", ...joined(buttons), ".") : make("p", { class: "quiet" }, "In no network of this page by itself."),
+    users.length ? make("p", { class: "quiet" }, "In ", ...joined(buttons), users.length > MOST ? ` and ${users.length - MOST} others.` : ".") : make("p", { class: "quiet" }, "In no network of this page by itself."),
   );
 });
 

@@ -46,7 +46,7 @@ function metrics() {
         (network) => network.latencies[number]?.[0] ?? null),
       series, unknown: series.measured ? "not measured" : "not predicted",
     })),
-    { key: "year", label: "Year of the paper", better: 0, log: false, text: asPlain, whole: true, unknown: "", value: (network) => network.year },
+    { key: "year", label: "Year", better: 0, log: false, text: asPlain, whole: true, unknown: "", value: (network) => network.year },
   ];
 }
 

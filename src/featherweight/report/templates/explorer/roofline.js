@@ -1,7 +1,7 @@
 // The roofline of the chosen network: each layer by its multiply-adds for a byte, below what the machine allows.
 
 const KINDS = ["1x1", "depthwise", "3x3", "grouped 1x1", "fully connected", "adder", "matrix product"];
-let roofShown = false; // drawn from when the section is first near
+let shownMore = false; // what is packed is drawn a moment after the chart
 
 const roof = makePlot(find("#roof-chart"), {
   choose: () => {},
@@ -27,11 +27,11 @@ PARTS.push(function showRoofline() {
     : [["0", "none: run featherweight calibrate"]]);
   const timed = timedSeries();
   options("#roof-times", [...timed.map(([series]) => [seriesKey(series), seriesName(series)]), ["bound", ZOO.ceilings.length ? "the least that the ceilings allow" : "none yet"]]);
-  if (![...find("#roof-times").options].some((option) => option.value === state.times)) state.times = timed.length ? seriesKey(timed[0][0]) : "bound";
-  find("#roof-times").value = state.times;
+  const known = [...find("#roof-times").options].map((option) => option.value);
+  find("#roof-times").value = known.includes(state.times) ? state.times : known[0];
   find("#roof-ceilings").value = state.ceilings in ZOO.ceilings ? state.ceilings : "0";
   find("#roof-network").value = state.network;
-  if (roofShown) more().then(({ layers }) => drawRoofline(NETWORKS.get(state.network), layers[state.network]));
+  if (shownMore) more().then(({ layers }) => drawRoofline(NETWORKS.get(state.network), layers[state.network]));
 });
 
 function layerPoints(layers, ceilings, seconds) {
@@ -51,7 +51,7 @@ function layerPoints(layers, ceilings, seconds) {
 
 function drawRoofline(network, layers) {
   const ceilings = ZOO.ceilings[find("#roof-ceilings").value];
-  const timed = timedSeries().find(([series]) => seriesKey(series) === state.times);
+  const timed = timedSeries().find(([series]) => seriesKey(series) === find("#roof-times").value);
   const points = layerPoints(layers, ceilings, timed && layers.seconds[timed[1]]);
   const roofs = ceilings ? roofLines(ceilings) : [];
   const peak = ceilings?.multiply_adds_per_second;

@@ -6,15 +6,6 @@ function goTo(id) {
   find(`#${id}`).focus({ preventScroll: true });
 }
 
-function whenNear(id, begin) {
-  const watch = new IntersectionObserver((entries) => {
-    if (!entries.some((entry) => entry.isIntersecting)) return;
-    watch.disconnect();
-    begin();
-  }, { rootMargin: "600px" });
-  watch.observe(find(`#${id}`));
-}
-
 function start() {
   const printed = ZOO.networks.reduce((sum, network) => sum + network.published.length, 0);
   const names = new Set(ZOO.networks.map((network) => network.name));
@@ -26,9 +17,7 @@ function start() {
   buildRoofline();
   buildBlocks();
   for (const part of PARTS) part();
-  whenNear("roofline", () => { roofShown = true; look({}); });
-  whenNear("history", () => { fieldShown = true; look({}); });
-  whenNear("blocks", () => { blocksShown = true; look({}); });
+  requestAnimationFrame(() => setTimeout(() => { shownMore = true; look({}); }));
   let width = innerWidth;
   addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; look({}); } });
   addEventListener("hashchange", () => { if (location.hash.includes("=") || !location.hash) { readAddress(); look({}); } });

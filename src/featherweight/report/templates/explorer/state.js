@@ -17,7 +17,7 @@ const DEFAULTS = {
   front: "1",
   network: "mobilenet_v2 @224",
   sort: "-top1",
-  times: "",
+  times: "", // key of the latencies that the roofline shows
   ceilings: "0",
   block: "",
   family: "",
