@@ -4,7 +4,7 @@ const chart = makePlot(find("#chart"), {
   choose: (point) => look({ network: point.id }),
   tell: (point) => ({
     title: point.network.name,
-    rows: [["options", optionsText(point.network)], ...accuracyRows(point.network), ...costRows(point.network)],
+    rows: [["options", optionsText(point.network)], ...accuracyRows(point.network), ...costRows(point.network, onAxes())],
   }),
 });
 
@@ -23,8 +23,11 @@ function sourceText(network, row) {
   return row.kind === "paper" || row.kind === "authors" ? `${ZOO.families[network.family].name}, ${row.source}` : row.source;
 }
 
-function costRows(network) {
-  const known = metrics().filter((one) => ["params", "terms", "memory", "traffic"].includes(one.key) || one.series);
+/** Return the keys of the latencies that an axis shows. */
+const onAxes = () => [state.x, state.y];
+
+function costRows(network, latencies) {
+  const known = metrics().filter((one) => ["params", "terms", "memory", "traffic"].includes(one.key) || (one.series && (!latencies || latencies.includes(one.key))));
   const rows = known.map((one) => [shortName(one), one.value(network) === null ? null : valueText(one, network)]);
   return rows.filter(([, value]) => value !== null);
 }

@@ -28,9 +28,10 @@ function buildControls() {
   options("#data", dataSets().map(([name, count]) => [name, `${name} (${count})`]));
   options("#source", Object.entries(SOURCES));
   options("#numbers", Object.keys(WIDTH_OF).map((name) => [name, name]));
-  for (const name of ["data", "source", "numbers", "search"]) find(`#${name}`).addEventListener("input", (event) => look({ [name]: event.target.value }));
+  for (const name of ["data", "source", "numbers"]) find(`#${name}`).addEventListener("change", (event) => look({ [name]: event.target.value }));
+  find("#search").addEventListener("input", (event) => look({ search: event.target.value }));
   for (const name of ["x", "y"]) {
-    find(`#${name}`).addEventListener("input", (event) => look({ [name]: event.target.value, [`log${name}`]: "" }));
+    find(`#${name}`).addEventListener("change", (event) => look({ [name]: event.target.value, [`log${name}`]: "" }));
     find(`#log${name}`).addEventListener("input", (event) => look({ [`log${name}`]: event.target.checked ? "1" : "0" }));
   }
   find("#front").addEventListener("input", (event) => look({ front: event.target.checked ? "1" : "0" }));

@@ -71,7 +71,7 @@ PARTS.push(function showBlock() {
 
 function buildBlocks() {
   options("#block", ZOO.blocks.map((block) => [block.name, `${block.name}: ${block.title}`]));
-  find("#block").addEventListener("input", (event) => look({ block: event.target.value }));
+  find("#block").addEventListener("change", (event) => look({ block: event.target.value }));
   const step = (by) => {
     const at = Math.max(0, ZOO.blocks.findIndex((block) => block.name === state.block));
     look({ block: ZOO.blocks[(at + by + ZOO.blocks.length) % ZOO.blocks.length].name });

@@ -126,7 +126,7 @@ function buildRoofline() {
   const groups = ZOO.families.map((family, number) => [family.name, ZOO.networks.filter((network) => network.family === number)]);
   find("#roof-network").append(...groups.filter(([, those]) => those.length).map(([name, those]) =>
     make("optgroup", { label: name }, ...those.map((network) => make("option", { value: network.id }, network.id)))));
-  find("#roof-network").addEventListener("input", (event) => look({ network: event.target.value }));
-  find("#roof-times").addEventListener("input", (event) => look({ times: event.target.value }));
-  find("#roof-ceilings").addEventListener("input", (event) => look({ ceilings: event.target.value }));
+  find("#roof-network").addEventListener("change", (event) => look({ network: event.target.value }));
+  find("#roof-times").addEventListener("change", (event) => look({ times: event.target.value }));
+  find("#roof-ceilings").addEventListener("change", (event) => look({ ceilings: event.target.value }));
 }

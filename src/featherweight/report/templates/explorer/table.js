@@ -9,8 +9,16 @@ function columns() {
     family: { key: "family", label: "Family", value: (network) => ZOO.families[network.family].name, text: asPlain },
     resolution: { key: "resolution", label: "Input", value: (network) => network.resolution, text: (side) => `${side}${NO_BREAK}px`, number: true },
   };
-  const names = [...COLUMNS, ...metrics().filter((one) => one.series).map((one) => one.key)];
+  const names = [...COLUMNS, ...shownLatencies()];
   return names.map((name) => words[name] ?? { ...metric(name), number: true });
+}
+
+/** Return the latencies that get a column: those on the axes, else the first predicted and the first measured. */
+function shownLatencies() {
+  const every = metrics().filter((one) => one.series);
+  const asked = every.filter((one) => onAxes().includes(one.key));
+  const first = [false, true].map((measured) => every.find((one) => one.series.measured === measured)).filter(Boolean);
+  return (asked.length ? asked : first).map((one) => one.key);
 }
 
 function sorted(networks, every) {
