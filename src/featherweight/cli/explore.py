@@ -1,6 +1,7 @@
 """`featherweight explore`: one page on the whole zoo, to look at, to filter, to choose from."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,9 +72,7 @@ def find(pattern: str) -> "list[Variant]":
 
 def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
     """Count the variants, draw the blocks, and find what is known of latency here."""
-    from functools import partial
-
-    from featherweight.blocks import GALLERY
+    from featherweight.networks import variants
     from featherweight.report import Zoo, block_picture
 
     from ._latencies import AGAIN, ceilings, measured, predicted, predictors
@@ -83,19 +82,25 @@ def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
     roofs, more = ceilings()
     if not known:
         notes.append(f"No predicted latency: run `featherweight calibrate` {AGAIN}.")
-    jobs: list[Callable[[], Any]] = [
-        *(partial(block_picture, name) for name in GALLERY),
-        *(partial(examine, one, known) for one in chosen),
-    ]
-    done = _with_progress(jobs)
-    pictures, found = done[: len(GALLERY)], done[len(GALLERY) :]
+    found = _with_progress("counting", partial(examine, predictors=known), chosen)
+    networks = [network for network, _ in found]
+    blocks = _blocks_of(networks, every=len(chosen) == len(variants()))
+    pictures = _with_progress("drawing", block_picture, blocks)
     return Zoo(
-        networks=[network for network, _ in found],
+        networks=networks,
         latencies=[*predicted(known, found), *series],
         ceilings=roofs,
-        blocks=dict(zip(GALLERY, pictures, strict=True)),
+        blocks=dict(zip(blocks, pictures, strict=True)),
         notes=[*notes, *more],
     )
+
+
+def _blocks_of(networks: "Sequence[ZooNetwork]", *, every: bool) -> list[str]:
+    """Return the blocks of the gallery: those of these networks, or every one."""
+    from featherweight.blocks import GALLERY
+
+    parts = {part for one in networks for part in one.parts}
+    return [name for name in GALLERY if every or name.partition("-")[0] in parts]
 
 
 def examine(variant: "Variant", predictors: "Sequence[Predictor]") -> "tuple[ZooNetwork, list[Answer]]":
@@ -106,8 +111,8 @@ def examine(variant: "Variant", predictors: "Sequence[Predictor]") -> "tuple[Zoo
     return network, [(one.predict(calls), one.layers(calls)) for one in predictors]
 
 
-def _with_progress(jobs: "Sequence[Callable[[], Any]]") -> list[Any]:
-    """Do all jobs, while a bar on standard error tells how far they are; on Linux on all processors.
+def _with_progress(title: str, job: "Callable[[Any], Any]", items: "Sequence[Any]") -> list[Any]:
+    """Do a job for each item, while a bar on standard error tells how far it is; on Linux on all processors.
 
     Elsewhere a new process would run the user's own script again, and import PyTorch, before it could begin.
     """
@@ -124,23 +129,23 @@ def _with_progress(jobs: "Sequence[Callable[[], Any]]") -> list[Any]:
     console = Console(stderr=True)
     workers = min(available_processors(), 8)
     if workers < 2 or sys.platform != "linux":
-        return [job() for job in track(jobs, "counting", console=console)]
-    with ProcessPoolExecutor(workers, get_context("fork"), initializer=_one_thread) as pool:
+        return [job(item) for item in track(items, title, console=console)]
+    with ProcessPoolExecutor(workers, get_context("fork"), initializer=_begin) as pool:
         with warnings.catch_warnings():
             # Python 3.12 warns of threads that a fork leaves behind; a child here uses none of them.
             warnings.simplefilter("ignore", DeprecationWarning)
-            results = pool.map(_do, jobs, chunksize=2)
-        return list(track(results, "counting", len(jobs), console=console))
+            results = pool.map(job, items, chunksize=2)
+        return list(track(results, title, len(items), console=console))
 
 
-def _do(job: "Callable[[], Any]") -> Any:
-    return job()
+def _begin() -> None:
+    """Compute on one thread, and do not search what the parent made for garbage: that would take a quarter longer."""
+    import gc
 
-
-def _one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+    gc.freeze()
 
 
 def _row(one: "ZooNetwork", zoo: "Zoo") -> dict[str, Any]:
