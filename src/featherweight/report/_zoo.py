@@ -113,7 +113,7 @@ def look_at(variant: Variant) -> tuple[ZooNetwork, Sequence[OpCall]]:
     Example:
         >>> network, calls = look_at(Variant(name="lenet5_bn", options={}, resolution=32))
         >>> network.counts.params, len(network.layers), calls[0].op
-        (61706, 5, 'input')
+        (61728, 5, 'input')
     """
     with on_meta_device():
         model = create(variant.name, **variant.options)  # type: ignore[arg-type]
