@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from featherweight.bench import Calibration, Measurement, Store, Subject, machine, save_calibration
+from featherweight.bench import Calibration, Measurement, Store, Subject, machine, save_calibration, versions
 from featherweight.cli._latencies import ceilings, measured, predictors
 from featherweight.cost import Latency, OpCall
 from featherweight.networks import counts, list_networks, variants
@@ -76,8 +76,6 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 
 
 def test_ceilings_are_those_of_the_calibration(at_home: Path) -> None:
-    from featherweight.bench._store import versions
-
     kept = Calibration(
         machine=machine(), versions=versions(), date="2030-05-17T09:00:00+00:00", threads=1,
         multiply_adds_per_second={"float32": 5e10, "int8": 2e11}, bandwidth_bytes_per_second={2**18: 4e10, 2**28: 9e9},
