@@ -25,9 +25,12 @@ const seriesName = (series) =>
   `${series.measured ? "measured" : "predicted"}, ${series.runtime}, ${series.threads} ${series.threads === 1 ? "thread" : "threads"}`;
 const machines = [...new Set(ZOO.latencies.map((series) => series.machine))];
 
+const made = {};
+
 /** Return all quantities that an axis can show; `better` is 1 where more is better, -1 where less is. */
-function metrics() {
-  const numbers = state.numbers;
+const metrics = () => (made[state.numbers] ??= metricsIn(state.numbers));
+
+function metricsIn(numbers) {
   const accuracy = (key, label) => ({
     key, label, better: 1, log: false, text: asPercent, ceiling: 100, unknown: "no accuracy printed",
     value: (network) => printedRow(network, key)?.[key] ?? null,
