@@ -3,6 +3,7 @@
 import functools
 import json
 import random
+import shutil
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,6 +17,17 @@ if TYPE_CHECKING:
 
 HERE = ("localhost", "127.0.0.1", "::1")
 SMALLEST = {"width": 0.25, "depth": 0.3}  # of those options that a network has, where no scale was printed
+CHROMIUM_FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+)
 
 
 def pytest_configure() -> None:
@@ -135,3 +147,21 @@ def featherweight(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
         return Answer(code if isinstance(code, int) else 0, captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Headless Chromium, which keeps what it logs."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="the browser test needs: pip install selenium")
+    chromium, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver_path):
+        pytest.skip("the browser test needs chromium and chromedriver: apt-get install chromium chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('chromium')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver_path))
+    driver.get("about:blank")
+    yield driver
+    driver.quit()

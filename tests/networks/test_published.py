@@ -9,6 +9,7 @@ from featherweight.networks import (
     Variant,
     compare,
     counts,
+    network,
     networks,
     papers,
     rounds_to,
@@ -96,3 +97,10 @@ def test_rounding_to_printed_digits(counted: int, printed: str, agrees: bool) ->
 def test_what_is_not_a_number_is_refused(printed: str) -> None:
     with pytest.raises(ValueError, match="not a printed number"):
         rounds_to(1, printed)
+
+
+def test_accuracy_on_imagenet_is_of_networks_with_its_classes() -> None:
+    for variant in variants():
+        classes = variant.options.get("num_classes", network(variant.name).default("num_classes"))
+        for row in variant.published:
+            assert (row.dataset == "ImageNet") == (classes == 1000), f"{variant}, {row.source}: {row.dataset}"

@@ -13,6 +13,7 @@ from . import (
     blocks,
     calibrate,
     cost,
+    explore,
     export,
     fit,
     history,
@@ -40,6 +41,7 @@ Examples:
   featherweight cost mobilenet_v2 -o width=0.5
   featherweight bench mobilenet_v2
   featherweight papers mobilenet_v2
+  featherweight explore --out explore.html
 
 \b
 Exit codes:
@@ -70,6 +72,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "fit": fit.fit,
     "list": list_networks.list_networks,
     "cost": cost.cost,
+    "explore": explore.explore,
     "bench": bench.bench,
     "calibrate": calibrate.calibrate,
     "latency": latency.latency,

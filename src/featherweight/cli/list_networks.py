@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 COMMON_OPTIONS = ("num_classes", "in_channels", "dropout", "small_input")
 WIDE = 120  # characters: on fewer, only what differs between networks is shown
-FAR = 0.1  # a printed count that differs by more is that of another network than ours
 
 
 def list_networks(
@@ -113,7 +112,7 @@ def _is_default(variant: "Variant") -> bool:
 
 
 def _row(variant: "Variant", counted: "Counts") -> dict[str, Any]:
-    from featherweight.networks import compare, network
+    from featherweight.networks import network, of_another_network
 
     entry = network(variant.name)
     best = next((row for row in variant.published if row.top1 is not None), None)
@@ -129,7 +128,7 @@ def _row(variant: "Variant", counted: "Counts") -> dict[str, Any]:
         "additions": counted.additions,
         "top1_percent": best.top1 if best else None,
         "top1_dataset": best.dataset if best else None,
-        "top1_of_other_counts": bool(best and any(abs(one.difference) > FAR for one in compare(best, counted))),
+        "top1_of_other_counts": bool(best and of_another_network(best, counted)),
         "takes": list(entry.options),
     }
 

@@ -1,7 +1,7 @@
 """What a network costs: parameters, multiply-adds, energy, memory and traffic by counting; latency by measuring."""
 
 from . import _multiplication_free as _multiplication_free  # its formulas enter themselves
-from ._analyze import Cost, KindCost, LayerCost, analyze
+from ._analyze import Cost, KindCost, LayerCost, analyze, cost_of
 from ._block_memory import BlockMemory, block_memory
 from ._energy import ENERGY
 from ._formulas import UnknownOperatorError, register_formula
@@ -24,6 +24,7 @@ __all__ = [
     "UnknownOperatorError",
     "analyze",
     "block_memory",
+    "cost_of",
     "latency_of",
     "measure_latency",
     "meta_twin",

@@ -134,13 +134,28 @@ def analyze(model: nn.Module, input_size: InputSize | None = None) -> Cost:
         >>> [(layer.name, layer.kind, layer.output_shape) for layer in cost.layers]
         [('0', '3x3', (16, 16, 16)), ('1', 'activation', (16, 16, 16))]
     """
-    calls = trace(model, input_size)
+    return cost_of(trace(model, input_size), getattr(model, "name", None) or type(model).__name__)
+
+
+def cost_of(calls: Sequence[OpCall], model: str) -> Cost:
+    """Count what a traced forward pass costs: `analyze` for those who need the trace as well.
+
+    Args:
+        calls: `trace(...)` of the model.
+        model: its name.
+
+    Example:
+        >>> from torch import nn
+        >>> layer = nn.Conv2d(3, 16, 3)
+        >>> cost_of(trace(layer, (3, 32, 32)), "layer").params == analyze(layer, (3, 32, 32)).params == 448
+        True
+    """
     plan = schedule(calls)
     live = {name: plan.live_bytes(width) for name, width in BYTES.items()}
     layers = tuple(_layers(plan, live))
     operations = sum((layer.operations for layer in layers), OpMix())
     return Cost(
-        model=getattr(model, "name", None) or type(model).__name__,
+        model=model,
         input_shape=calls[0].outputs[0].shape[1:],
         params=sum(layer.params for layer in layers),
         multiply_adds=sum(layer.multiply_adds for layer in layers),

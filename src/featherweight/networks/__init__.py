@@ -32,7 +32,7 @@ from ._features import FeatureExtractor
 from ._history import Edge, Family, History, history
 from ._listing import Counts, Variant, counts, list_networks, variants
 from ._meta import on_meta_device
-from ._papers import Figure, PaperRow, compare, papers
+from ._papers import Figure, PaperRow, compare, of_another_network, papers
 from ._pretrained import FetchError
 from ._random import random_network
 from ._registry import Network, Published, create, network, networks, register, rounds_to
@@ -64,6 +64,7 @@ __all__ = [
     "load_weights",
     "network",
     "networks",
+    "of_another_network",
     "on_meta_device",
     "papers",
     "random_network",

@@ -62,6 +62,7 @@ class PaperRow:
         }
 
 
+FAR = 0.1  # a printed count that differs by more is that of another network than ours
 WHAT = ("params", "multiply_adds", "operations", "additions")
 """The counts that a row may print."""
 
@@ -97,3 +98,13 @@ def compare(row: Published, counted: Counts) -> tuple[Figure, ...]:
     }
     printed = {what: getattr(row, what) for what in WHAT}
     return tuple(Figure(what, text, ours[what]) for what, text in printed.items() if text is not None)
+
+
+def of_another_network(row: Published, counted: Counts) -> bool:
+    """Whether a printed row is on a network that is not ours: a count that it prints is more than a tenth off.
+
+    Example:
+        >>> of_another_network(Published(params="3.4M", source="a table"), Counts(3_504_872, 300_774_272))
+        False
+    """
+    return any(abs(figure.difference) > FAR for figure in compare(row, counted))

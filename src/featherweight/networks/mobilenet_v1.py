@@ -46,7 +46,7 @@ TABLE_1 = (
 
 README = "authors' README (tensorflow/models, slim, mobilenet_v1)"
 CUT = "printed cut off, not rounded"
-DOGS = "Table 10: Stanford Dogs, 120 classes"
+DOGS = "Table 10: 120 classes"
 DOGS_COUNT = "the multiply-adds printed are those with 1000 classes"
 THREE_PER_NORM = "the README's parameters are met with three batch norm values a channel; training has two"
 WIDTH_075 = "the README's multiply-adds at width 0.75 are below any count; the paper's own tables have the count"
@@ -71,13 +71,14 @@ PUBLISHED = (
     Published(options={"depthwise": False}, params="29.3M", multiply_adds="4866M", top1=71.7, source="Table 4",
               deviation="4867M by count, 4866M without the fully connected layer"),
     Published(options={"shallow": True}, params="2.9M", multiply_adds="307M", top1=65.3, source="Table 5"),
-    Published(options={"num_classes": 120}, params="3.3M", multiply_adds="569M", top1=83.3, source=DOGS,
-              deviation=DOGS_COUNT),
-    Published(options={"num_classes": 120, "width": 0.75}, params="1.9M", multiply_adds="325M", top1=81.9, source=DOGS),
+    Published(options={"num_classes": 120}, params="3.3M", multiply_adds="569M", top1=83.3,
+              dataset="Stanford Dogs", source=DOGS, deviation=DOGS_COUNT),
+    Published(options={"num_classes": 120, "width": 0.75}, params="1.9M", multiply_adds="325M", top1=81.9,
+              dataset="Stanford Dogs", source=DOGS),
     Published(options={"num_classes": 120}, resolution=192, params="3.3M", multiply_adds="418M", top1=81.9,
-              source=DOGS, deviation=DOGS_COUNT),
+              dataset="Stanford Dogs", source=DOGS, deviation=DOGS_COUNT),
     Published(options={"num_classes": 120, "width": 0.75}, resolution=192, params="1.9M", multiply_adds="239M",
-              top1=80.5, source=DOGS),
+              top1=80.5, dataset="Stanford Dogs", source=DOGS),
     Published(params="4.2M", multiply_adds="575M", top1=70.6, source="MobileNetV2's Table 4",
               deviation="569M multiply-adds by count and in the network's own paper"),
     Published(params="4.2M", multiply_adds="574M", resolution=227, top1=67.5, top5=86.59,

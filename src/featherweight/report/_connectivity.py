@@ -34,6 +34,11 @@ def connectivity_picture(block: nn.Module, in_channels: int, *, title: str) -> s
         >>> connectivity_picture(nn.Conv2d(4, 4, 1, groups=2), 4, title="grouped")[:4]
         '<svg'
     """
+    return to_file(draw_connectivity(block, in_channels, title=title))
+
+
+def draw_connectivity(block: nn.Module, in_channels: int, *, title: str) -> ElementTree.Element:
+    """Draw the picture of `connectivity_picture` as part of a page."""
     rows, links = wiring(block, in_channels), connectivity(block, in_channels)
     tall = max(_SIDE, _LEVEL * max(levels(rows)))
     x_matrix = _LEFT + _WORDS + _WIDE + _GAP
@@ -45,7 +50,7 @@ def connectivity_picture(block: nn.Module, in_channels: int, *, title: str) -> s
     draw_wiring(part, rows, _first_colours(rows), width=_WIDE, height=tall)
     _matrix(_part(svg, x_matrix, "inputs (across) to outputs", _read_channels(links)), links)
     _pixels(_part(svg, x_pixels, "input pixels of one output", _read_pixels(links)), links)
-    return to_file(svg)
+    return svg
 
 
 def _part(svg: ElementTree.Element, x: float, heading: str, words: Sequence[str]) -> ElementTree.Element:

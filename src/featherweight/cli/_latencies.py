@@ -1,0 +1,168 @@
+"""What is known of latency on this machine, for the explorer: predicted, measured, and the ceilings."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from featherweight.bench import Measurement, Run
+    from featherweight.cost import OpCall
+    from featherweight.networks import Variant
+    from featherweight.report import Ceilings, LatencySeries, Timing, ZooNetwork
+
+AGAIN = "and write the page anew"
+
+
+class Prediction(Protocol):
+    """A predicted latency and the interval that it should lie in."""
+
+    seconds: float
+    low_seconds: float
+    high_seconds: float
+
+
+Answer = tuple[Prediction, Sequence[tuple[str, str, float]]]  # of a predictor: in all, and by layer
+
+
+class Predictor(Protocol):
+    """Predicts latencies in one runtime with one number of threads, on this machine."""
+
+    runtime: str
+    threads: int
+
+    def predict(self, calls: "Sequence[OpCall]") -> Prediction:
+        """Predict how long one picture takes in a traced network."""
+
+    def layers(self, calls: "Sequence[OpCall]") -> Sequence[tuple[str, str, float]]:
+        """Predict how long each layer takes: its module, its kind, seconds."""
+
+
+def predictors() -> Mapping[str, Predictor]:
+    """Return the predictors that this machine's calibration allows, by a name for each."""
+    return {}
+
+
+def predicted(
+    known: Sequence[Predictor], found: "Sequence[tuple[ZooNetwork, Sequence[Answer]]]"
+) -> "list[LatencySeries]":
+    """Put each predictor's answers together, by network."""
+    from featherweight.bench import machine
+    from featherweight.report import LatencySeries, Timing
+
+    series = []
+    for number, predictor in enumerate(known):
+        timings, layer_seconds = {}, {}
+        for network, answers in found:
+            one, layers = answers[number]
+            text = str(network.variant)
+            timings[text] = Timing(seconds=one.seconds, low_seconds=one.low_seconds, high_seconds=one.high_seconds)
+            seconds: dict[tuple[str, str], float] = {}
+            for module, kind, share in layers:
+                seconds[module, kind] = seconds.get((module, kind), 0.0) + share
+            layer_seconds[text] = [seconds.get((layer.module, layer.kind)) for layer in network.layers]
+        series.append(
+            LatencySeries(
+                measured=False, runtime=predictor.runtime, threads=predictor.threads, machine=machine(),
+                timings=timings, layer_seconds=layer_seconds,
+            )
+        )  # fmt: skip
+    return series
+
+
+def measured(
+    chosen: "Sequence[Variant]", path: str | None, *, wanted: bool = True
+) -> "tuple[list[LatencySeries], list[str]]":
+    """Read what `bench` measured of these variants, one picture at a time; of several results the latest counts.
+
+    Args:
+        path: of the store; default: the one that `bench` uses.
+        wanted: False reads nothing.
+    Returns: a series for each machine, runtime and number of threads; and what is to be said about them.
+    Raises: StoreError: the file is no store of ours.
+    """
+    from featherweight.bench import Store, default_path
+    from featherweight.report import LatencySeries, Timing
+
+    source = Path(path) if path is not None else default_path()
+    if not wanted:
+        return [], []
+    if not source.exists():
+        return [], [f"No measured latency: there is no {source.name}; run `featherweight bench NAME...` {AGAIN}."]
+    texts = {_key(one.name, one.options, one.resolution): str(one) for one in chosen}
+    store = Store(source)
+    notes = [f"{source.name} was damaged and is now {store.set_aside.name}."] if store.set_aside else []
+    found: dict[tuple[str, str, int], dict[str, Timing]] = {}
+    for run in store.runs():
+        for one in store.measurements(run.id):
+            key = _key_of(one)
+            text = texts.get(key) if key else None
+            if text is not None and one.batch == 1:
+                series = found.setdefault((run.machine, one.runtime, one.threads), {})
+                series[text] = _timing(one, run)
+    if not found:
+        notes.append(f"No measured latency of these networks: run `featherweight bench NAME...` {AGAIN}.")
+    return [
+        LatencySeries(measured=True, runtime=runtime, threads=threads, machine=where, timings=timings)
+        for (where, runtime, threads), timings in sorted(found.items())
+    ], notes
+
+
+def _timing(one: "Measurement", run: "Run") -> "Timing":
+    from featherweight.report import Timing
+
+    latency = one.latency
+    return Timing(
+        seconds=latency.median_seconds, low_seconds=latency.low_seconds, high_seconds=latency.high_seconds,
+        date=run.date,
+    )  # fmt: skip
+
+
+Key = tuple[str, str, int]  # name, options, resolution
+
+
+def _key(name: str, options: Mapping[str, object], resolution: int) -> Key:
+    """Write a network in one way, whether or not options that are the default are named."""
+    from featherweight.networks import network
+
+    entry = network(name)
+    return name, str(sorted((o, v) for o, v in options.items() if v != entry.default(o))), resolution
+
+
+def _key_of(one: "Measurement") -> Key | None:
+    """Return the key of what was measured; None for a file, or another network than the registry's at a square size."""
+    from featherweight.networks import list_networks, network
+
+    subject = one.subject
+    name, shape = subject.network, subject.input_shape
+    if name not in list_networks() or shape is None or shape[1] != shape[2]:
+        return None
+    if not set(subject.options) <= set(network(name).options):
+        return None
+    return _key(name, subject.options, shape[2])
+
+
+def ceilings() -> "tuple[list[Ceilings], list[str]]":
+    """Read what `calibrate` found on this machine, for each number of threads, and say why there is nothing."""
+    from featherweight._machine import available_processors
+    from featherweight.bench import CalibrationError, calibration_path, load_calibration
+    from featherweight.report import Ceilings
+
+    found, notes = [], []
+    for threads in range(1, available_processors() + 1):
+        if not calibration_path(threads).exists():
+            continue
+        try:
+            one = load_calibration(threads)
+        except CalibrationError as error:
+            notes.append(f"Ceilings left out: {error}.")
+            continue
+        found.append(
+            Ceilings(
+                machine=one.machine, date=one.date, threads=threads,
+                multiply_adds_per_second=one.multiply_adds_per_second["float32"],
+                bandwidth_bytes_per_second=one.bandwidth_bytes_per_second,
+            )
+        )  # fmt: skip
+    if not found:
+        notes.append(f"No ceilings for the roofline: run `featherweight calibrate` {AGAIN}.")
+    return found, notes

@@ -1,0 +1,75 @@
+// What is being looked at: kept in the address, so that a view can be shared.
+
+const ZOO = JSON.parse(find("#zoo-data").textContent);
+const NETWORKS = new Map(ZOO.networks.map((network) => [network.id, network]));
+
+const BUDGETS = ["params", "terms", "memory", "traffic", "latency", "top1"];
+const DEFAULTS = {
+  data: "ImageNet",
+  x: "terms",
+  y: "top1",
+  logx: "", // "1", "0", or as suits the quantity
+  logy: "",
+  source: "first",
+  numbers: "float32",
+  search: "",
+  off: "", // families that are hidden, with commas between
+  front: "1",
+  network: "mobilenet_v2 @224",
+  sort: "-top1",
+  times: "", // key of the latencies that the roofline shows
+  ceilings: "0",
+  block: "",
+  family: "",
+  ...Object.fromEntries(BUDGETS.map((name) => [`max_${name}`, ""])),
+};
+const PARTS = []; // functions that draw; each looks at the state
+
+const state = { ...DEFAULTS };
+
+/** Count the networks of each data set, the largest first. */
+function dataSets() {
+  const sizes = new Map();
+  for (const network of ZOO.networks)
+    for (const name of network.datasets) sizes.set(name, (sizes.get(name) ?? 0) + 1);
+  return [...sizes].sort((a, b) => b[1] - a[1]);
+}
+
+function readAddress() {
+  Object.assign(state, DEFAULTS);
+  for (const [name, value] of new URLSearchParams(location.hash.slice(1))) if (name in DEFAULTS) state[name] = value;
+  const known = dataSets().map(([name]) => name);
+  if (!known.includes(state.data)) state.data = known[0];
+  for (const name of ["x", "y"]) if (!metrics().some((metric) => metric.key === state[name])) state[name] = DEFAULTS[name];
+  if (!NETWORKS.has(state.network)) {
+    const here = ZOO.networks.find((network) => network.datasets.includes(state.data));
+    state.network = here.id;
+  }
+}
+
+function writeAddress() {
+  const words = new URLSearchParams();
+  for (const [name, value] of Object.entries(state)) if (value !== DEFAULTS[name]) words.set(name, value);
+  history.replaceState(null, "", words.size ? `#${words}` : location.pathname + location.search);
+}
+
+/** Change what is looked at, and draw it. */
+function look(changes) {
+  Object.assign(state, changes);
+  writeAddress();
+  for (const part of PARTS) part();
+}
+
+const hiddenFamilies = () => new Set(state.off.split(",").filter(Boolean));
+
+let unpacked = null;
+
+/** Return the layers and pictures: packed in the page, unpacked when they are first wanted. */
+function more() {
+  unpacked ??= (async () => {
+    const bytes = Uint8Array.from(atob(find("#zoo-more").textContent), (letter) => letter.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+    return JSON.parse(await new Response(stream).text());
+  })();
+  return unpacked;
+}
