@@ -18,9 +18,12 @@ if TYPE_CHECKING:
         load_calibration,
         save_calibration,
     )
+    from ._guidelines import Remark
+    from ._layer_times import LayerTime, Roofline
     from ._measure import Failure, Measurement, Subject, bench
     from ._operators import TIMED
     from ._process import Worker, WorkerError
+    from ._roofline import roofline
     from ._runtimes import RUNTIMES, Runtime, RuntimeMissingError, missing
     from ._store import Run, Store, StoreError, default_path, machine, versions
 
@@ -28,8 +31,11 @@ _HOME = {
     "Calibration": "_calibration",
     "CalibrationError": "_calibration",
     "Failure": "_measure",
+    "LayerTime": "_layer_times",
     "Measurement": "_measure",
     "RUNTIMES": "_runtimes",
+    "Remark": "_guidelines",
+    "Roofline": "_layer_times",
     "Run": "_store",
     "Runtime": "_runtimes",
     "RuntimeMissingError": "_runtimes",
@@ -37,8 +43,8 @@ _HOME = {
     "StoreError": "_store",
     "TIMED": "_operators",
     "Worker": "_process",
-    "WorkerError": "_process",
     "Subject": "_measure",
+    "WorkerError": "_process",
     "bench": "_measure",
     "calibrate": "_calibration",
     "calibration_path": "_calibration",
@@ -46,6 +52,7 @@ _HOME = {
     "load_calibration": "_calibration",
     "machine": "_store",
     "missing": "_runtimes",
+    "roofline": "_roofline",
     "save_calibration": "_calibration",
     "versions": "_store",
 }
@@ -56,7 +63,10 @@ __all__ = [
     "Calibration",
     "CalibrationError",
     "Failure",
+    "LayerTime",
     "Measurement",
+    "Remark",
+    "Roofline",
     "Run",
     "Runtime",
     "RuntimeMissingError",
@@ -72,6 +82,7 @@ __all__ = [
     "load_calibration",
     "machine",
     "missing",
+    "roofline",
     "save_calibration",
     "versions",
 ]

@@ -122,6 +122,22 @@ class Bench:
         operators = {name: middle(found) for name, found in times.items()}
         return {"operators": operators, "whole": median(whole), "probe": median(probes)}
 
+    def layers(
+        self, network: str, options: dict[str, Any], batch: int, shape: list[int] | None, turns: int
+    ) -> dict[str, Any]:
+        """Build the network and time each of its operators in eager PyTorch; answer with its pictures' shape."""
+        from ._clock import operator_times
+
+        _bind(self.cores)
+        model, x = subject(network, options, batch, shape)
+        return {"shape": list(x.shape[1:]), **operator_times(model, x, turns)}
+
+    def convolutions(self, pairs: list[Any]) -> dict[str, Any]:
+        """Time pairs of convolutions, each alone."""
+        from ._clock import pair_seconds
+
+        return {"seconds": pair_seconds(pairs)}
+
     def calibrate(self) -> dict[str, Any]:
         """Answer what the machine can do at the most."""
         from ._calibration import probes

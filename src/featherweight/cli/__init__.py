@@ -22,6 +22,7 @@ from . import (
     papers,
     predict,
     replace,
+    roofline,
     train,
 )
 from ._errors import UsageError, expected
@@ -73,6 +74,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
     "calibrate": calibrate.calibrate,
     "latency": latency.latency,
+    "roofline": roofline.roofline,
     "papers": papers.papers,
     "replace": replace.replace,
     "blocks": blocks.blocks,

@@ -64,7 +64,7 @@ def bench(
     from featherweight.bench import bench as measure
 
     with usage():
-        subjects = [_subject(name, option, input_size) for name in networks]
+        subjects = [subject(name, option, input_size) for name in networks]
         counts, batches = numbers(threads, "--threads"), numbers(batch, "--batch")
         names, left_out = choose(runtimes)
     kept = None if store == NO_STORE else Store(store)
@@ -130,7 +130,11 @@ def choose(text: str | None) -> tuple[list[str], dict[str, str]]:
     }
 
 
-def _subject(name: str, option: list[str] | None, input_size: str | None) -> "Subject":
+def subject(name: str, option: list[str] | None, input_size: str | None) -> "Subject":
+    """Read what is to be measured.
+
+    Raises: ValueError: no such network, option or size; options for a saved model.
+    """
     from featherweight.bench import Subject
     from featherweight.networks import load_model, network
 
