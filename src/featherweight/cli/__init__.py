@@ -9,6 +9,7 @@ import typer
 from featherweight._threads import wait_politely
 
 from . import (
+    advise,
     bench,
     blocks,
     calibrate,
@@ -75,6 +76,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "calibrate": calibrate.calibrate,
     "latency": latency.latency,
     "roofline": roofline.roofline,
+    "advise": advise.advise,
     "papers": papers.papers,
     "replace": replace.replace,
     "blocks": blocks.blocks,
