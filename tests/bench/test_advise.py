@@ -112,9 +112,10 @@ def test_verdicts_are_by_the_ratio_within_each_turn(monkeypatch) -> None:
     assert isinstance(failed.after, Failure) and failed.speed == 0 and "SIGABRT" in failed.after.reason
 
 
-def test_a_difference_within_the_noise_is_none() -> None:
+def test_what_the_interval_allows_to_say() -> None:
     measured = {"change": None, "before": None, "after": None, "facts_before": None, "facts_after": None}
-    assert Advice(**measured, speed=1.3, low_speed=0.9, high_speed=1.5).verdict == "no difference"
+    assert Advice(**measured, speed=1.3, low_speed=0.9, high_speed=1.5).verdict == "unclear"
+    assert Advice(**measured, speed=1.01, low_speed=1.005, high_speed=1.02).verdict == "no difference"
     assert Advice(**measured, speed=1.3, low_speed=1.1, high_speed=1.5).verdict == "faster"
     assert Advice(**measured, speed=0.9, low_speed=0.8, high_speed=0.95).verdict == "slower"
 

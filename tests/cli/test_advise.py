@@ -21,7 +21,7 @@ def test_a_table_and_what_is_kept(featherweight, tmp_path):
 def test_json(featherweight):
     found = featherweight("advise", *QUICK, "-o", "version=1.1", "--store", "none", "--json").json
     ((one,),) = found["networks"]
-    assert one["change"]["runtime"] == "folded" and one["verdict"] in ("faster", "slower", "no difference")
+    assert one["change"]["runtime"] == "folded" and one["verdict"] in ("faster", "slower", "no difference", "unclear")
     assert one["facts_before"] == one["facts_after"] and one["facts_after"]["params"] > 1e6
     assert one["low_speed"] <= one["speed"] <= one["high_speed"]
     assert one["before"]["subject"]["options"] == {"version": "1.1"}

@@ -9,12 +9,11 @@ from featherweight.cost import latency_of
 from featherweight.networks import Published, analyze, load_model, network, variants
 
 from ._changes import Change, changes
-from ._measure import Entry, Failure, Measurement, Subject, Turns, take_turns
+from ._measure import NOISY, Entry, Failure, Measurement, Subject, Turns, take_turns
 from ._process import Worker, WorkerError
 from ._runtimes import RuntimeMissingError, missing
 
-Verdict = Literal["faster", "no difference", "slower", "failed"]
-PLAIN = 0.02  # a difference below it is none
+Verdict = Literal["faster", "no difference", "unclear", "slower", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,11 +56,13 @@ class Advice:
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval allows to say: no difference where it holds 1, or where the median is within 2 % of it."""
+        """What the interval allows to say: there is no difference where all of it is within 3 % of 1."""
         if isinstance(self.after, Failure):
             return "failed"
-        if self.low_speed <= 1 <= self.high_speed or abs(self.speed - 1) < PLAIN:
+        if 1 - NOISY <= self.low_speed <= self.high_speed <= 1 + NOISY:
             return "no difference"
+        if self.low_speed <= 1 <= self.high_speed:
+            return "unclear"
         return "faster" if self.speed > 1 else "slower"
 
 

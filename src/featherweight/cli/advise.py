@@ -13,7 +13,7 @@ from .bench import choose, open_store, subject, with_progress
 from .cost import table
 
 if TYPE_CHECKING:
-    from featherweight.bench import Advice, Measurement
+    from featherweight.bench import Advice
 
 
 def advise(
@@ -44,7 +44,8 @@ def advise(
     Tried are the other runtimes (folded batch norms, channels-last memory, int8 and ONNX among them), fewer groups
     where fewer were published, and widths up to an eighth away under which more channel counts are multiples of 16.
     Each change takes turns with the network as it is; "speed" is how many times as fast it is, with the interval that
-    holds the median with 95 % probability. A change that does not help is listed, too.
+    holds the median with 95 % probability; where that holds 1 and is wide, the verdict is "unclear". A change that does
+    not help is listed, too.
 
     Another runtime keeps the weights; "logits off" is the largest difference from eager PyTorch's, as a share of the
     largest: int8 ranges come from noise here, so measure accuracy before you ship. Other groups or widths are other
@@ -84,6 +85,8 @@ def advise(
         *(table(_title(advice), _rows(advice), left=("change", "verdict", "noise")) for advice in found if advice)
     )
     for advice in found:
+        if advice and advice[0].before.noise:
+            note(f"{advice[0].before.subject.network} as it is: {advice[0].before.noise}")
         for one in advice:
             if isinstance(one.after, Failure):
                 note(f"{one.change.says}: {one.after.reason}")
@@ -132,10 +135,5 @@ def _rows(advice: "list[Advice]") -> Iterator[list[str]]:
             f"{one.low_speed:.2f} - {one.high_speed:.2f}", one.verdict,
             f"{one.after.difference:.1e}" if same else "to be trained", "same" if same else format_count(facts.params),
             "same" if same else format_count(facts.multiply_adds),
-            "same" if same else "?" if facts.top1 is None else f"{facts.top1:.1f} %", _noise(one.before, one.after),
+            "same" if same else "?" if facts.top1 is None else f"{facts.top1:.1f} %", one.after.noise,
         ]  # fmt: skip
-
-
-def _noise(before: "Measurement", after: "Measurement") -> str:
-    words = [f"before {before.noise}" if before.noise else "", f"after {after.noise}" if after.noise else ""]
-    return "; ".join(word for word in words if word)
