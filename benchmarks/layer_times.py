@@ -30,7 +30,7 @@ def main() -> None:
     try:
         calibration = load_calibration(wanted.threads)
     except CalibrationError as error:
-        print(f"{error}: doing that now")
+        print(f"{error}; its probes run now")
         calibration = calibrate(wanted.threads)
     ratios = {}
     for name in wanted.names or NETWORKS:

@@ -30,14 +30,14 @@ def quick(monkeypatch, tmp_path):
 
 def test_a_machine_without_calibration_gets_one(featherweight):
     first = featherweight("roofline", *QUICK)
-    assert first.code == 0 and "doing that now, about ten seconds" in first.err and "kept in " in first.err
+    assert first.code == 0 and "its probes run now, about ten seconds" in first.err and "kept in " in first.err
     assert load_calibration(1).threads == 1
     lines = first.out.splitlines()
     assert lines[0].startswith("lenet5_bn, 1 x 1x32x32, 1 thread: ") and "in eager PyTorch" in lines[0]
     names = [line.split()[0] for line in lines if line.strip()]
     assert names.index("overhead") + 1 == names.index("whole") and {"G1", "G2", "G3", "G4"} <= set(names)
     second = featherweight("roofline", *QUICK, "--by", "kind")
-    assert "doing that now" not in second.err and "5x5" in second.out
+    assert "its probes" not in second.err and "5x5" in second.out
 
 
 def test_json_adds_up(featherweight):

@@ -93,7 +93,7 @@ def calibration(threads: int) -> "Calibration":
     try:
         return load_calibration(threads)
     except CalibrationError as error:
-        note(f"{error}; doing that now, about ten seconds")
+        note(f"{error}; its probes run now, about ten seconds")
     found = calibrate(threads)
     note(f"kept in {save_calibration(found)}")
     return found
