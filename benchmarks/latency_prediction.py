@@ -2,7 +2,8 @@
 
 For each runtime: learn from random networks, predict every network of the zoo without running it, then measure each.
 None of the zoo's networks is among those that were learned from. Beside it what multiply-adds alone would tell: the
-time in proportion to them, with the factor that suits the zoo best.
+time in proportion to them, with the factor that suits the zoo best. Machines are not equally fast all the time: random
+networks and the zoo's are each measured in turns with one small network, the reference.
 
 `--out docs/latency_zoo.json` keeps all figures for the page "Where theory fails".
 """
@@ -19,22 +20,23 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from rich.console import Console
+from rich.progress import track
 from scipy.stats import spearmanr
 
 from featherweight._files import write_atomically
 from featherweight.bench import (
     Calibration,
     CalibrationError,
-    Failure,
-    Subject,
-    bench,
+    Worker,
+    WorkerError,
     calibrate,
     load_calibration,
     machine,
     save_calibration,
     versions,
 )
-from featherweight.cost import METRICS, OpCall, trace
+from featherweight.cost import METRICS, OpCall, latency_of, trace
 from featherweight.networks import create, list_networks, network, on_meta_device
 from featherweight.predictor import LatencyPredictor, learn, load_predictor, save_predictor
 
@@ -65,8 +67,8 @@ def main() -> None:
         predicted = {name: predictor.predict(traced(name)) for name in those}
         predicting = time.monotonic() - begin
         rows = {
-            name: {**asdict(predicted[name]), "measured_seconds": seconds, "noise": noise}
-            for name, seconds, noise in measured({name: traces[name] for name in those}, runtime, options)
+            name: {**asdict(predicted[name]), "measured_seconds": seconds, "known_to": half}
+            for name, seconds, half in measured({name: traces[name] for name in those}, predictor, options)
         }
         found["runtimes"][runtime] = {
             "learned_from": predictor.networks, "learning_seconds": learning, "predicting_seconds": predicting,
@@ -88,7 +90,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=200.0, help="of measuring random networks, for each runtime")
     parser.add_argument("--kept", action="store_true", help="take this machine's predictors where there are any")
-    parser.add_argument("--rounds", type=int, default=9, help="turns in which each network is measured")
+    parser.add_argument("--rounds", type=int, default=15, help="turns in which each network is measured")
     parser.add_argument("--networks", default="*", help="pattern of their names")
     parser.add_argument("--out", type=Path, help="JSON file for all figures")
     return parser.parse_args()
@@ -129,16 +131,25 @@ def learned(runtime: str, ceilings: Calibration, seconds: float, *, anew: bool) 
 
 
 def measured(
-    traces: Mapping[str, Sequence[OpCall]], runtime: str, options: argparse.Namespace
-) -> Iterator[tuple[str, float, str]]:
-    subjects = [
-        Subject(network=name, options={}, input_shape=calls[0].outputs[0].shape[1:]) for name, calls in traces.items()
-    ]
-    for one in bench(subjects, [runtime], threads=[options.threads], rounds=options.rounds):
-        if isinstance(one, Failure):
-            print(f"  {one.subject.network} failed: {one.reason}")
-        else:
-            yield one.subject.network, one.latency.median_seconds, one.noise
+    traces: Mapping[str, Sequence[OpCall]], predictor: LatencyPredictor, options: argparse.Namespace
+) -> Iterator[tuple[str, float, float]]:
+    """Measure each network in turns with the reference, whose time says how fast the machine is at the moment.
+
+    Yields: name, seconds if the machine were as fast as when the predictor learned, and half of the interval that holds
+        the median with 95 % probability, as a share.
+    """
+    with Worker(predictor.runtime, predictor.threads, 600.0) as worker:
+        for name, calls in track(traces.items(), f"measuring in {predictor.runtime}", console=Console(stderr=True)):
+            shape = calls[0].outputs[0].shape[1:]
+            try:
+                worker.ask(do="load", network=name, options={}, batch=1, shape=shape, compare=False)
+                ratios = worker.ask(do="in_references", turns=options.rounds, seconds=0.02)["ratios"]
+            except WorkerError as error:
+                print(f"  {name} failed: {error}")
+                continue
+            found = latency_of(ratios)
+            half = (found.high_seconds - found.low_seconds) / 2 / found.median_seconds
+            yield name, found.median_seconds * predictor.reference_seconds, half
 
 
 def report(rows: Mapping[str, Mapping[str, Any]], multiply_adds: Mapping[str, int]) -> None:
@@ -149,8 +160,8 @@ def report(rows: Mapping[str, Mapping[str, Any]], multiply_adds: Mapping[str, in
     line("predictor", [rows[name]["seconds"] for name in names], truth, "(bars 8 %, 20 %, 0.98)")
     line("multiply-adds", [multiply_adds[name] * factor for name in names], truth, "")
     inside = sum(row["low_seconds"] <= row["measured_seconds"] <= row["high_seconds"] for row in rows.values())
-    noisy = sum(bool(row["noise"]) for row in rows.values())
-    print(f"  measured within the interval of 90 %: {inside} of {len(rows)}; measured on a noisy machine: {noisy}")
+    noise = median(row["known_to"] for row in rows.values())
+    print(f"  measured within the interval of 90 %: {inside} of {len(rows)}; measured times are known to {noise:.1%}")
     errors = {name: math.log(row["seconds"] / row["measured_seconds"]) for name, row in rows.items()}
     for name in sorted(errors, key=lambda name: -abs(errors[name]))[:8]:
         row = rows[name]

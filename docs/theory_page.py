@@ -144,7 +144,7 @@ def network_cells(name: str, counted: Mapping[str, Any], row: Mapping[str, Any])
     return [
         f"[`{name}`](families/{slug(counted['family'])}.md)",
         format_count(counted["multiply_adds"]),
-        format_seconds(seconds) + (f" ({row['noise']})" if row["noise"] else ""),
+        f"{format_seconds(seconds)} +- {format_percent(row['known_to'])}",
         format_seconds(row["seconds"]),
         f"{format_seconds(row['low_seconds'])} - {format_seconds(row['high_seconds'])}",
         format_count(counted["multiply_adds"] / seconds),

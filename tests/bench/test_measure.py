@@ -26,7 +26,7 @@ def test_two_runtimes_two_batches():
         assert one.latency.runs == 3
         assert 0 < one.latency.low_seconds <= one.latency.median_seconds <= one.latency.high_seconds < 1
         assert one.difference < 1e-4 and one.probe_seconds > 0 and one.load_seconds > 0
-    assert "lenet5_bn, batch 1: eager gets ready" in said and "lenet5_bn, batch 3: round 3 of 3" in said
+    assert "lenet5_bn in eager, batch 1: gets ready" in said and "lenet5_bn, batch 3: round 3 of 3" in said
 
 
 def test_what_a_runtime_cannot_do_is_told_and_the_next_goes_on():
@@ -120,9 +120,11 @@ def test_noise_is_named():
 
 
 def test_drift_and_outliers_are_found():
-    loaded = {"difference": 0.0, "seconds": 1.0}
+    loaded = {"difference": 0.0, "seconds": 1.0, "shape": [1, 32, 32]}
     turns = [[1.0, 1.0, 9.0]] * 4 + [[1.1, 1.1, 1.1]] * 4
-    found = measure._summary(TINY, 1, worker=Worker("eager", 1, 1.0), loaded=loaded, turns=turns, probe=0.001)
+    entry = measure.Entry(TINY, Worker("eager", 1, 1.0))
+    found, medians = measure._summary(entry, 1, loaded=loaded, turns=turns, probe=0.001)
+    assert medians == [1.0] * 4 + [1.1] * 4
     assert found.drift == pytest.approx(0.1) and found.outliers == pytest.approx(4 / 24)
 
 

@@ -61,6 +61,16 @@ def test_what_is_not_installed_is_named_with_its_extra(monkeypatch):
     assert "eager" in names and set(reasons) >= {"openvino", "openvino_bfloat16", "openvino_int8"}
 
 
+def test_a_model_that_cannot_be_exported_says_which_operator():
+    class SingularValues(nn.Module):
+        def forward(self, x):
+            return torch.linalg.svdvals(x).flatten(1)
+
+    prepared = Prepared(SingularValues(), np.zeros((1, 1, 4, 4), np.float32), 1)
+    with pytest.raises(RuntimeError, match="the operator 'aten::linalg_svdvals' to ONNX"):
+        RUNTIMES["onnxruntime"].ready(prepared)
+
+
 def test_unknown_names():
     with pytest.raises(RuntimeMissingError, match="no runtime is called 'tensorflow'; known: eager, "):
         missing("tensorflow")

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._advise import Advice, advise
     from ._calibration import (
         Calibration,
         CalibrationError,
@@ -18,18 +19,28 @@ if TYPE_CHECKING:
         load_calibration,
         save_calibration,
     )
+    from ._changes import Change, changes
+    from ._guidelines import Remark
+    from ._layer_times import LayerTime, Roofline
     from ._measure import Failure, Measurement, Subject, bench
     from ._operators import TIMED
     from ._process import Worker, WorkerError
-    from ._runtimes import RUNTIMES, Runtime, RuntimeMissingError, missing
+    from ._roofline import roofline
+    from ._runtimes import RUNTIMES, SLOW, Runtime, RuntimeMissingError, missing
     from ._store import Run, Store, StoreError, default_path, machine, versions
 
 _HOME = {
+    "Advice": "_advise",
     "Calibration": "_calibration",
     "CalibrationError": "_calibration",
+    "Change": "_changes",
     "Failure": "_measure",
+    "LayerTime": "_layer_times",
     "Measurement": "_measure",
     "RUNTIMES": "_runtimes",
+    "Remark": "_guidelines",
+    "Roofline": "_layer_times",
+    "SLOW": "_runtimes",
     "Run": "_store",
     "Runtime": "_runtimes",
     "RuntimeMissingError": "_runtimes",
@@ -37,26 +48,35 @@ _HOME = {
     "StoreError": "_store",
     "TIMED": "_operators",
     "Worker": "_process",
-    "WorkerError": "_process",
     "Subject": "_measure",
+    "WorkerError": "_process",
+    "advise": "_advise",
     "bench": "_measure",
     "calibrate": "_calibration",
     "calibration_path": "_calibration",
+    "changes": "_changes",
     "default_path": "_store",
     "load_calibration": "_calibration",
     "machine": "_store",
     "missing": "_runtimes",
+    "roofline": "_roofline",
     "save_calibration": "_calibration",
     "versions": "_store",
 }
 
 __all__ = [
     "RUNTIMES",
+    "SLOW",
     "TIMED",
+    "Advice",
     "Calibration",
     "CalibrationError",
+    "Change",
     "Failure",
+    "LayerTime",
     "Measurement",
+    "Remark",
+    "Roofline",
     "Run",
     "Runtime",
     "RuntimeMissingError",
@@ -65,13 +85,16 @@ __all__ = [
     "Subject",
     "Worker",
     "WorkerError",
+    "advise",
     "bench",
     "calibrate",
     "calibration_path",
+    "changes",
     "default_path",
     "load_calibration",
     "machine",
     "missing",
+    "roofline",
     "save_calibration",
     "versions",
 ]

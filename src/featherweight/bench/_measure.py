@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from featherweight.cost import Latency, latency_of
 
@@ -116,67 +116,90 @@ def bench(
         raise RuntimeMissingError("; ".join(f"{name} cannot run here: {reason}" for name, reason in reasons.items()))
     for count in threads:
         with ExitStack() as stack:
-            workers = {name: stack.enter_context(Worker(name, count, timeout_seconds)) for name in names}
+            workers = [stack.enter_context(Worker(name, count, timeout_seconds)) for name in names]
             for subject in subjects:
                 for batch in batches:
-                    yield from _compared(
-                        subject, batch, workers=workers, rounds=rounds, warm_up_seconds=warm_up_seconds,
-                        progress=progress,
+                    turns = take_turns(
+                        [Entry(subject, worker) for worker in workers], batch, rounds=rounds,
+                        warm_up_seconds=warm_up_seconds, progress=progress,
                     )  # fmt: skip
+                    yield from (one.result for one in turns)
 
 
-def _compared(
-    subject: Subject, batch: int, *, workers: Mapping[str, Worker], rounds: int, warm_up_seconds: float,
-    progress: Callable[[str], None],
-) -> Iterator[Measurement | Failure]:  # fmt: skip
-    """Measure one network in all runtimes."""
-    loaded: dict[str, dict[str, Any]] = {}
-    failed: dict[str, str] = {}
-    bursts: dict[str, int] = {}
-    times: dict[str, list[list[float]]] = {name: [] for name in workers}
-    probes: dict[str, list[float]] = {name: [] for name in workers}
-    what = {"network": subject.network, "options": dict(subject.options), "batch": batch, "shape": subject.input_shape}
+class Entry(NamedTuple):
+    """What takes turns: a network in a process of its own."""
 
-    def ask(name: str, **request: object) -> dict[str, Any] | None:
+    subject: Subject
+    worker: Worker
+
+    def __str__(self) -> str:
+        options = "".join(f" {name}={value}" for name, value in self.subject.options.items())
+        return f"{self.subject.network}{options} in {self.worker.runtime}"
+
+
+class Turns(NamedTuple):
+    """What came of an entry: its measurement, and the median of each turn; or why there is none."""
+
+    result: Measurement | Failure
+    seconds: list[float]
+
+
+def take_turns(
+    entries: Sequence[Entry], batch: int, *, rounds: int, warm_up_seconds: float, progress: Callable[[str], None]
+) -> list[Turns]:
+    """Measure networks, each in its own process, in turns; one that fails drops out, the others go on."""
+    loaded: dict[int, dict[str, Any]] = {}
+    failed: dict[int, str] = {}
+    bursts: dict[int, int] = {}
+    times: list[list[list[float]]] = [[] for _ in entries]
+    probes: list[list[float]] = [[] for _ in entries]
+
+    def ask(place: int, **request: object) -> dict[str, Any] | None:
         try:
-            return workers[name].ask(**request)
+            return entries[place].worker.ask(**request)
         except WorkerError as error:
-            failed[name] = str(error)
+            failed[place] = str(error)
             return None
 
-    for name in workers:
-        progress(f"{subject.network}, batch {batch}: {name} gets ready")
-        if (answer := ask(name, do="load", **what)) is None:
+    for place, (subject, _) in enumerate(entries):
+        progress(f"{entries[place]}, batch {batch}: gets ready")
+        what = {"network": subject.network, "options": dict(subject.options), "shape": subject.input_shape}
+        if (answer := ask(place, do="load", batch=batch, **what)) is None:
             continue
-        loaded[name] = answer
-        if (warm := ask(name, do="warm_up", seconds=warm_up_seconds)) is not None:
-            bursts[name] = max(1, min(100, ceil(BURST_SECONDS / warm["seconds"])))
+        loaded[place] = answer
+        if (warm := ask(place, do="warm_up", seconds=warm_up_seconds)) is not None:
+            bursts[place] = max(1, min(100, ceil(BURST_SECONDS / warm["seconds"])))
     for turn in range(rounds):
-        progress(f"{subject.network}, batch {batch}: round {turn + 1} of {rounds}")
-        for name in _rotated([name for name in bursts if name not in failed], turn):
-            if (answer := ask(name, do="time", runs=bursts[name])) is not None:
-                times[name].append(answer["seconds"])
-                probes[name].append(answer["probe"])
-    for name, worker in workers.items():
-        if name in failed:
-            yield Failure(subject=subject, runtime=name, threads=worker.threads, batch=batch, reason=failed[name])
-            continue
-        done = Subject(network=subject.network, options=subject.options, input_shape=tuple(loaded[name]["shape"]))
-        yield _summary(done, batch, worker=worker, loaded=loaded[name], turns=times[name], probe=median(probes[name]))
+        progress(f"{entries[0].subject.network}, batch {batch}: round {turn + 1} of {rounds}")
+        for place in _rotated([place for place in bursts if place not in failed], turn):
+            if (answer := ask(place, do="time", runs=bursts[place])) is not None:
+                times[place].append(answer["seconds"])
+                probes[place].append(answer["probe"])
+    return [
+        _failed(entry, batch, failed[place])
+        if place in failed
+        else _summary(entry, batch, loaded=loaded[place], turns=times[place], probe=median(probes[place]))
+        for place, entry in enumerate(entries)
+    ]
 
 
-def _summary(
-    subject: Subject, batch: int, *, worker: Worker, loaded: dict[str, Any], turns: list[list[float]], probe: float
-) -> Measurement:
+def _failed(entry: Entry, batch: int, reason: str) -> Turns:
+    runtime, threads = entry.worker.runtime, entry.worker.threads
+    return Turns(Failure(subject=entry.subject, runtime=runtime, threads=threads, batch=batch, reason=reason), [])
+
+
+def _summary(entry: Entry, batch: int, *, loaded: dict[str, Any], turns: list[list[float]], probe: float) -> Turns:
     """Summarize by the medians of the turns: runs of one turn are no independent draws."""
-    latency = latency_of([median(turn) for turn in turns])
+    medians = [median(turn) for turn in turns]
+    latency = latency_of(medians)
     half = max(1, len(turns) // 2)
-    early, late = (median([median(turn) for turn in some]) for some in (turns[:half], turns[-half:]))
+    early, late = median(medians[:half]), median(medians[-half:])
     every = [seconds for turn in turns for seconds in turn]
-    return Measurement(
-        subject=subject,
-        runtime=worker.runtime,
-        threads=worker.threads,
+    given = entry.subject
+    found = Measurement(
+        subject=Subject(network=given.network, options=given.options, input_shape=tuple(loaded["shape"])),
+        runtime=entry.worker.runtime,
+        threads=entry.worker.threads,
         batch=batch,
         latency=latency,
         difference=loaded["difference"],
@@ -185,8 +208,9 @@ def _summary(
         drift=late / early - 1,
         probe_seconds=probe,
     )
+    return Turns(found, medians)
 
 
-def _rotated(names: list[str], turn: int) -> list[str]:
-    start = turn % max(1, len(names))
-    return names[start:] + names[:start]
+def _rotated(places: list[int], turn: int) -> list[int]:
+    start = turn % max(1, len(places))
+    return places[start:] + places[:start]

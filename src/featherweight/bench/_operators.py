@@ -2,12 +2,11 @@
 
 import json
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from featherweight._extras import require
 
@@ -58,31 +57,25 @@ def middle(times: Sequence[float]) -> float:
 
 def _eager(prepared: "Prepared") -> Clock:
     import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
 
-    class Stopwatch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        def __init__(self) -> None:
-            super().__init__()  # type: ignore[no-untyped-call]
-            self.calls: list[tuple[str, float]] = []
-
-        def __torch_dispatch__(self, func: Any, types: object, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = kwargs or {}
-            start = time.perf_counter()
-            result = func(*args, **kwargs)
-            self.calls.append((func._schema.name.removeprefix("aten::"), time.perf_counter() - start))
-            return result
+    from ._clock import Stopwatch
 
     x = torch.from_numpy(prepared.x)
-    passes: list[list[tuple[str, float]]] = []
+    passes: list[Stopwatch] = []
 
     def run() -> None:
         with torch.no_grad(), Stopwatch() as stopwatch:
             prepared.model(x)
-        passes.append(stopwatch.calls)
+        while stopwatch.held:
+            stopwatch.release()
+        passes.append(stopwatch)
 
     def read() -> Times:
-        in_order = zip(*passes, strict=True)
-        return {f"{number} {those[0][0]}": [found for _, found in those] for number, those in enumerate(in_order)}
+        in_order = zip(*(one.seconds for one in passes), strict=True)
+        return {
+            f"{number} {name}": list(seconds)
+            for number, (name, seconds) in enumerate(zip(passes[0].names, in_order, strict=True))
+        }
 
     return Clock(run, read)
 

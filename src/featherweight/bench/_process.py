@@ -9,6 +9,8 @@ import threading
 from contextlib import suppress
 from typing import Any, Self
 
+FIRST = ("load", "calibrate", "layers")  # requests that need no other before them
+
 
 class WorkerError(RuntimeError):
     """A child process could not do what it was asked, or died of it."""
@@ -17,7 +19,7 @@ class WorkerError(RuntimeError):
 class Worker:
     """A child process that measures in one runtime: see `_worker`.
 
-    One that died is started anew by the next `load` or `calibrate`.
+    One that died is started anew by the next request that needs no other before it.
     """
 
     def __init__(self, runtime: str, threads: int, timeout_seconds: float) -> None:
@@ -36,7 +38,7 @@ class Worker:
         Raises: WorkerError: the runtime's error, or how the process ended, or that it took too long.
         """
         if self._process is None:
-            if request["do"] not in ("load", "calibrate"):
+            if request["do"] not in FIRST:
                 raise WorkerError("its process has ended")
             self._process = self._start()
         process = self._process

@@ -115,6 +115,7 @@ RUNTIMES = {
     "cuda_compile": Runtime("GPU, torch.compile", partial(_torch, mode="cuda_compile"), gpu=True),
     "cuda_graph": Runtime("GPU, all kernels as one CUDA graph", partial(_torch, mode="cuda_graph"), gpu=True),
 }
+SLOW = ("compile", "compile_bfloat16", "cuda_compile")  # to get ready: only when they are asked for
 
 
 def missing(name: str) -> str | None:

@@ -20,6 +20,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ._runtimes import Prepared
 
+REFERENCE = {"seed": 3, "resolution": 112}  # of `random_network`: what tells how fast the machine is at the moment
 RANDOM = "random_network"  # stands for `featherweight.networks.random_network`, with its arguments as options
 
 
@@ -50,6 +51,7 @@ class Bench:
         self.everywhere = sorted(os.sched_getaffinity(0)) if cores else []
         self.run: Callable[[], object] | None = None
         self.prepared: Prepared | None = None
+        self.reference: Callable[[], object] | None = None
         self.probe = _probe()
 
     def load(
@@ -95,32 +97,73 @@ class Bench:
         gc.enable()
         return {"seconds": times, "probe": probe}
 
+    def in_references(self, turns: int, seconds: float) -> dict[str, Any]:
+        """Answer what a run takes beside a run of the reference, turn by turn, and what that takes.
+
+        The reference is a small network in the same runtime: where the machine is slow for a while, both are.
+        """
+        ratios, references = zip(*(self._turn(seconds) for _ in range(turns)), strict=True)
+        return {"ratios": ratios, "reference": median(references)}
+
     def operators(self, turns: int, seconds: float) -> dict[str, Any]:
         """Answer the time of each operator, and of the whole network without a clock in it, by turns.
 
-        A turn is a run that brings the caches back, then runs for so many seconds, at least one.
+        A turn is a run that brings the caches back, then runs for so many seconds, at least one, after the same of the
+        reference. All but the reference's own time is in units of it.
         """
         from ._operators import clock, middle
 
-        assert self.run is not None and self.prepared is not None
+        assert self.prepared is not None and self.run is not None
         watched = clock(self.runtime, self.prepared)
         watched.run()
-        self.run()
-        runs = max(1, min(50, ceil(seconds / _timed(self.run))))
-        whole: list[float] = []
-        probes: list[float] = []
+        runs = self._runs(self.run, seconds)
+        ratios, references = [], []
         for _ in range(turns):
-            turn = self.time(runs)
-            whole.append(median(turn["seconds"]))
-            probes.append(turn["probe"])
+            ratio, reference = self._turn(seconds)
+            ratios.append(ratio)
+            references.append(reference)
             for _ in range(1 + runs):
                 watched.run()
-        times = {
-            name: [found for run, found in enumerate(all_runs[1:]) if run % (1 + runs)]
-            for name, all_runs in watched.read().items()
+        operators = {
+            name: middle([s / references[i // (1 + runs)] for i, s in enumerate(times[1:]) if i % (1 + runs)])
+            for name, times in watched.read().items()
         }
-        operators = {name: middle(found) for name, found in times.items()}
-        return {"operators": operators, "whole": median(whole), "probe": median(probes)}
+        return {"operators": operators, "whole": median(ratios), "reference": median(references)}
+
+    def _turn(self, seconds: float) -> tuple[float, float]:
+        """Run the reference, then the network; return the ratio of their times and that of the reference."""
+        from ._runtimes import RUNTIMES, Prepared
+
+        assert self.run is not None
+        if self.reference is None:
+            prepared = Prepared(*subject(RANDOM, REFERENCE, 1, None), self.threads)
+            self.reference = RUNTIMES[self.runtime].ready(prepared)[0]
+        times = []
+        gc.disable()
+        for run in (self.reference, self.run):
+            run()
+            times.append(median(_timed(run) for _ in range(self._runs(run, seconds))))
+        gc.enable()
+        return times[1] / times[0], times[0]
+
+    def _runs(self, run: Callable[[], object], seconds: float) -> int:
+        return max(1, min(50, ceil(seconds / _timed(run))))
+
+    def layers(
+        self, network: str, options: dict[str, Any], batch: int, shape: list[int] | None, turns: int
+    ) -> dict[str, Any]:
+        """Build the network and time each of its operators in eager PyTorch; answer with its pictures' shape."""
+        from ._clock import operator_times
+
+        _bind(self.cores)
+        model, x = subject(network, options, batch, shape)
+        return {"shape": list(x.shape[1:]), **operator_times(model, x, turns)}
+
+    def convolutions(self, pairs: list[Any]) -> dict[str, Any]:
+        """Time pairs of convolutions, each alone."""
+        from ._clock import pair_seconds
+
+        return {"seconds": pair_seconds(pairs)}
 
     def calibrate(self) -> dict[str, Any]:
         """Answer what the machine can do at the most."""

@@ -9,6 +9,7 @@ import typer
 from featherweight._threads import wait_politely
 
 from . import (
+    advise,
     bench,
     blocks,
     calibrate,
@@ -23,6 +24,7 @@ from . import (
     papers,
     predict,
     replace,
+    roofline,
     train,
 )
 from ._errors import UsageError, expected
@@ -76,6 +78,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
     "calibrate": calibrate.calibrate,
     "latency": latency.latency,
+    "roofline": roofline.roofline,
+    "advise": advise.advise,
     "papers": papers.papers,
     "replace": replace.replace,
     "blocks": blocks.blocks,

@@ -2,48 +2,41 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from featherweight.bench import Measurement, Run
-    from featherweight.cost import OpCall
     from featherweight.networks import Variant
+    from featherweight.predictor import LatencyPredictor, Prediction, UnitTime
     from featherweight.report import Ceilings, LatencySeries, Timing, ZooNetwork
 
 AGAIN = "and write the page anew"
 
 
-class Prediction(Protocol):
-    """A predicted latency and the interval that it should lie in."""
-
-    seconds: float
-    low_seconds: float
-    high_seconds: float
+Answer = tuple["Prediction", "Sequence[UnitTime]"]  # of a predictor: in all, and by layer
 
 
-Answer = tuple[Prediction, Sequence[tuple[str, str, float]]]  # of a predictor: in all, and by layer
+def predictors() -> "tuple[list[LatencyPredictor], list[str]]":
+    """Return the predictors that `featherweight calibrate` has made on this machine, and what is wrong with others."""
+    from featherweight._machine import available_processors
+    from featherweight.predictor import LEARNABLE, PredictorError, load_predictor, predictor_path
 
-
-class Predictor(Protocol):
-    """Predicts latencies in one runtime with one number of threads, on this machine."""
-
-    runtime: str
-    threads: int
-
-    def predict(self, calls: "Sequence[OpCall]") -> Prediction:
-        """Predict how long one picture takes in a traced network."""
-
-    def layers(self, calls: "Sequence[OpCall]") -> Sequence[tuple[str, str, float]]:
-        """Predict how long each layer takes: its module, its kind, seconds."""
-
-
-def predictors() -> Mapping[str, Predictor]:
-    """Return the predictors that this machine's calibration allows, by a name for each."""
-    return {}
+    known: list[LatencyPredictor] = []
+    notes: list[str] = []
+    for runtime in LEARNABLE:
+        for threads in range(1, available_processors() + 1):
+            if predictor_path(runtime, threads).is_file():
+                try:
+                    known.append(load_predictor(runtime, threads))
+                except PredictorError as error:
+                    notes.append(f"Not predicted: {error}.")
+    if not known:
+        notes.append(f"No predicted latency: run `featherweight calibrate` {AGAIN}.")
+    return known, notes
 
 
 def predicted(
-    known: Sequence[Predictor], found: "Sequence[tuple[ZooNetwork, Sequence[Answer]]]"
+    known: "Sequence[LatencyPredictor]", found: "Sequence[tuple[ZooNetwork, Sequence[Answer]]]"
 ) -> "list[LatencySeries]":
     """Put each predictor's answers together, by network."""
     from featherweight.bench import machine

@@ -17,7 +17,6 @@ from .cost import parse_input_size, table
 if TYPE_CHECKING:
     from featherweight.bench import Failure, Measurement, Run, Store, Subject
 
-SLOW = ("compile", "compile_bfloat16", "cuda_compile")  # to get ready: not in the default
 NO_STORE = "none"
 
 
@@ -60,22 +59,20 @@ def bench(
       featherweight bench mobilenet_v2 -o width=0.5 --runtimes eager,openvino --threads 1,2 --batch 1,32
       featherweight bench mobilenet_v2 --against last
     """
-    from featherweight.bench import Failure, Store
+    from featherweight.bench import Failure
     from featherweight.bench import bench as measure
 
     with usage():
-        subjects = [_subject(name, option, input_size) for name in networks]
+        subjects = [subject(name, option, input_size) for name in networks]
         counts, batches = numbers(threads, "--threads"), numbers(batch, "--batch")
         names, left_out = choose(runtimes)
-    kept = None if store == NO_STORE else Store(store)
-    if kept is not None and kept.set_aside is not None:
-        note(f"{kept.path} was damaged and is now {kept.set_aside.name}; a new file is begun")
+    kept = open_store(store)
     if against is not None and kept is None:
         raise UsageError("--against needs a store; --store none keeps nothing")
     earlier = _earlier(kept, against)
     run = kept.begin() if kept is not None else None
     found: list[Measurement | Failure] = []
-    for result in _with_progress(
+    for result in with_progress(
         lambda say: measure(subjects, names, threads=counts, batches=batches, rounds=rounds, progress=say)
     ):
         found.append(result)
@@ -92,6 +89,16 @@ def bench(
             note(f"kept as run {run.id} in {kept.path}; --against {run.id} compares with it")
     if not any(not isinstance(result, Failure) for result in found):
         raise SystemExit(1)
+
+
+def open_store(store: str | None) -> "Store | None":
+    """Open the file of results, or none if that was asked for; say so if it was damaged."""
+    from featherweight.bench import Store
+
+    kept = None if store == NO_STORE else Store(store)
+    if kept is not None and kept.set_aside is not None:
+        note(f"{kept.path} was damaged and is now {kept.set_aside.name}; a new file is begun")
+    return kept
 
 
 def numbers(text: str, what: str) -> list[int]:
@@ -114,7 +121,7 @@ def choose(text: str | None) -> tuple[list[str], dict[str, str]]:
 
     Raises: ValueError: one that is named does not exist or cannot run here.
     """
-    from featherweight.bench import RUNTIMES, missing
+    from featherweight.bench import RUNTIMES, SLOW, missing
 
     if text is not None and text != "all":
         names = [name.strip() for name in text.split(",")]
@@ -130,7 +137,11 @@ def choose(text: str | None) -> tuple[list[str], dict[str, str]]:
     }
 
 
-def _subject(name: str, option: list[str] | None, input_size: str | None) -> "Subject":
+def subject(name: str, option: list[str] | None, input_size: str | None) -> "Subject":
+    """Read what is to be measured.
+
+    Raises: ValueError: no such network, option or size; options for a saved model.
+    """
     from featherweight.bench import Subject
     from featherweight.networks import load_model, network
 
@@ -163,7 +174,7 @@ def _key(one: "Measurement | Failure") -> tuple[object, ...]:
     return subject.network, str(dict(subject.options)), subject.input_shape, one.runtime, one.threads, one.batch
 
 
-def _with_progress(start: Any) -> Any:
+def with_progress(start: Any) -> Any:
     """Go through the results while a line on standard error says what is being done."""
     from rich.console import Console
     from rich.status import Status

@@ -1,7 +1,6 @@
 """`featherweight explore`: one page on the whole zoo, to look at, to filter, to choose from."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +11,10 @@ from ._output import Json, note, print_json
 
 if TYPE_CHECKING:
     from featherweight.networks import Variant
+    from featherweight.predictor import LatencyPredictor
     from featherweight.report import Zoo, ZooNetwork
 
-    from ._latencies import Answer, Predictor
+    from ._latencies import Answer
 
 NO_STORE = "none"
 
@@ -75,14 +75,12 @@ def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
     from featherweight.networks import variants
     from featherweight.report import Zoo, block_picture
 
-    from ._latencies import AGAIN, ceilings, measured, predicted, predictors
+    from ._latencies import ceilings, measured, predicted, predictors
 
-    known = list(predictors().values())
+    known, missing = predictors()
     series, notes = measured(chosen, None if store == NO_STORE else store, wanted=store != NO_STORE)
     roofs, more = ceilings()
-    if not known:
-        notes.append(f"No predicted latency: run `featherweight calibrate` {AGAIN}.")
-    found = _with_progress("counting", partial(examine, predictors=known), chosen)
+    found = _with_progress("counting", examine, chosen, known)
     networks = [network for network, _ in found]
     blocks = _blocks_of(networks, every=len(chosen) == len(variants()))
     pictures = _with_progress("drawing", block_picture, blocks)
@@ -91,7 +89,7 @@ def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
         latencies=[*predicted(known, found), *series],
         ceilings=roofs,
         blocks=dict(zip(blocks, pictures, strict=True)),
-        notes=[*notes, *more],
+        notes=[*missing, *notes, *more],
     )
 
 
@@ -103,15 +101,20 @@ def _blocks_of(networks: "Sequence[ZooNetwork]", *, every: bool) -> list[str]:
     return [name for name in GALLERY if every or name.partition("-")[0] in parts]
 
 
-def examine(variant: "Variant", predictors: "Sequence[Predictor]") -> "tuple[ZooNetwork, list[Answer]]":
+_predictors: "list[LatencyPredictor]" = []  # of this process, set by `_begin`
+
+
+def examine(variant: "Variant") -> "tuple[ZooNetwork, list[Answer]]":
     """Count one variant, and predict its latency and that of its layers; in a process of its own."""
     from featherweight.report import look_at
 
     network, calls = look_at(variant)
-    return network, [(one.predict(calls), one.layers(calls)) for one in predictors]
+    return network, [(one.predict(calls), one.layers(calls)) for one in _predictors]
 
 
-def _with_progress(title: str, job: "Callable[[Any], Any]", items: "Sequence[Any]") -> list[Any]:
+def _with_progress(
+    title: str, job: "Callable[[Any], Any]", items: "Sequence[Any]", known: "Sequence[LatencyPredictor]" = ()
+) -> list[Any]:
     """Do a job for each item, while a bar on standard error tells how far it is; on Linux on all processors.
 
     Elsewhere a new process would run the user's own script again, and import PyTorch, before it could begin.
@@ -129,8 +132,9 @@ def _with_progress(title: str, job: "Callable[[Any], Any]", items: "Sequence[Any
     console = Console(stderr=True)
     workers = min(available_processors(), 8)
     if workers < 2 or sys.platform != "linux":
+        _know(known)
         return [job(item) for item in track(items, title, console=console)]
-    with ProcessPoolExecutor(workers, get_context("fork"), initializer=_begin) as pool:
+    with ProcessPoolExecutor(workers, get_context("fork"), _begin, (known,)) as pool:
         with warnings.catch_warnings():
             # Python 3.12 warns of threads that a fork leaves behind; a child here uses none of them.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -138,12 +142,17 @@ def _with_progress(title: str, job: "Callable[[Any], Any]", items: "Sequence[Any
         return list(track(results, title, len(items), console=console))
 
 
-def _begin() -> None:
+def _know(known: "Sequence[LatencyPredictor]") -> None:
+    _predictors[:] = known
+
+
+def _begin(known: "Sequence[LatencyPredictor]") -> None:
     """Compute on one thread, and do not search what the parent made for garbage: that would take a quarter longer."""
     import gc
 
     import torch
 
+    _know(known)  # inherited by the fork: they are too large to be sent along with each network
     torch.set_num_threads(1)
     gc.freeze()
 

@@ -8,7 +8,7 @@ from ._formulas import UnknownOperatorError, register_formula
 from ._latency import Latency, latency_of, measure_latency
 from ._metrics import METRICS
 from ._op_mix import OpMix
-from ._trace import OpCall, TensorInfo, meta_twin, trace
+from ._trace import OpCall, TensorInfo, TraceError, meta_twin, trace
 
 __all__ = [
     "ENERGY",
@@ -21,6 +21,7 @@ __all__ = [
     "OpCall",
     "OpMix",
     "TensorInfo",
+    "TraceError",
     "UnknownOperatorError",
     "analyze",
     "block_memory",

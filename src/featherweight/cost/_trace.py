@@ -16,6 +16,10 @@ Role = Literal["activation", "parameter", "constant"]
 InputSize = int | tuple[int, int] | tuple[int, int, int]
 
 
+class TraceError(RuntimeError):
+    """An operator of a model cannot be traced; the message says which, in which module, and what PyTorch says."""
+
+
 @dataclass(frozen=True, slots=True)
 class TensorInfo:
     """A tensor as an operator sees it: its shape, and the memory that lies under it.
@@ -72,7 +76,9 @@ def trace(model: nn.Module, input_size: InputSize | None = None) -> tuple[OpCall
         model: maps one tensor [1, C, H, W] to tensors.
         input_size: side of a square picture, (H, W), or (C, H, W), in pixels. Default: the model's own
             `resolution`; channels default to its `in_channels`.
-    Raises: ValueError: the input size is not one of these, or the model does not say what is left out.
+    Raises:
+        ValueError: the input size is not one of these, or the model does not say what is left out.
+        TraceError: an operator does not take the shapes that reach it, or needs values where there are only shapes.
 
     Example:
         >>> from torch import nn
@@ -220,12 +226,22 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         name = func._schema.name.removeprefix("aten::")
         result = _shape_rule(name, args)
         if result is None:
-            result = func(*args, **kwargs)
+            result = self._run(func, name, args, kwargs)
         role: Role = "activation" if any(tensor.role == "activation" for tensor in inputs) else "constant"
         results = result if isinstance(result, (tuple, list)) else (result,)
         outputs = tuple(self.info(tensor, role) for tensor in results if isinstance(tensor, Tensor))
         self.calls.append(OpCall(name, *self.modules[-1], tuple(inputs), outputs, seen_args, seen_kwargs))
         return result
+
+    def _run(self, func: Any, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        try:
+            return func(*args, **kwargs)
+        except (RuntimeError, IndexError) as error:
+            operator, (module, module_type) = name if "::" in name else f"aten::{name}", self.modules[-1]
+            raise TraceError(
+                f"the operator {operator}, called in {module or 'the model'} ({module_type.__name__}), cannot be "
+                f"traced: {str(error).strip().partition(chr(10))[0]}"
+            ) from error
 
     def _replace(self, arg: Any, seen: list[TensorInfo]) -> Any:
         if isinstance(arg, Tensor):

@@ -1,6 +1,7 @@
 """What a clock on every operator adds is taken off, and each network's operators are made to add up to its time."""
 
 from collections.abc import Sequence
+from statistics import median
 from typing import NamedTuple
 
 import torch
@@ -15,11 +16,32 @@ class Measured(NamedTuple):
         options: of `random_network`.
         operators: name -> seconds, with a clock on each.
         whole: seconds of a run without a clock in it.
+        reference: seconds of the reference network beside it.
     """
 
     options: dict[str, int | bool]
     operators: dict[str, float]
     whole: float
+    reference: float = 1.0
+
+
+def at_usual_speed(measured: Sequence[Measured]) -> list[Measured]:
+    """From times in units of the reference's to seconds: those of a machine on which that takes its median.
+
+    Example:
+        >>> there = [Measured({}, {"0 relu": 2.0}, 3.0, seconds) for seconds in (1e-3, 2e-3, 9e-3)]
+        >>> at_usual_speed(there)[0].whole
+        0.006
+    """
+    usual = median(one.reference for one in measured)
+    return [
+        one._replace(
+            operators={name: found * usual for name, found in one.operators.items()},
+            whole=one.whole * usual,
+            reference=usual,
+        )
+        for one in measured
+    ]
 
 
 def corrected(measured: Sequence[Measured]) -> tuple[float, list[Measured]]:

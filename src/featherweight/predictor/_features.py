@@ -109,7 +109,7 @@ def _shape(call: OpCall) -> tuple[float, ...]:
 
 
 def _even(*channels: int) -> tuple[float, ...]:
-    return tuple(float(number % divisor == 0) for divisor in (8, 16) for number in channels)
+    return tuple(float(number % divisor == 0) for divisor in (4, 8, 16) for number in channels)
 
 
 def _written(unit: Unit) -> int:

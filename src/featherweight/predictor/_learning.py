@@ -16,7 +16,7 @@ from featherweight.bench import TIMED, Calibration, Worker, WorkerError, version
 from featherweight.cost import METRICS, OpCall, trace
 from featherweight.networks import on_meta_device, random_network
 
-from ._clock import Measured, corrected
+from ._clock import Measured, at_usual_speed, corrected
 from ._features import features, group_of
 from ._gaussian_process import GaussianProcess, fit
 from ._matching import seconds_of_units
@@ -31,7 +31,7 @@ LEAST_NETWORKS = 20
 LEAST_SECONDS = 1e-7  # of a unit: less, as of one that is merged into others, cannot be told
 RESOLVED_SECONDS = 1e-6  # to which the time of an operator is known
 FOLDS = 5
-TURNS, TURN_SECONDS = 4, 0.01
+TURNS, TURN_SECONDS = 5, 0.008
 MOST_CALLS, MOST_MULTIPLY_ADDS = 500, 1.2e9  # of a network that is worth its time
 TOO_SLOW_SECONDS = 600.0  # for one network
 
@@ -75,7 +75,7 @@ def learn(
     measured = _measured(runtime, calibration.threads, seconds, progress)
     if len(measured) < LEAST_NETWORKS:
         raise ValueError(f"{seconds:.0f} s were enough for {len(measured)} networks; {LEAST_NETWORKS} are needed")
-    whole_seconds, those = corrected(measured)
+    whole_seconds, those = corrected(at_usual_speed(measured))
     baseline = Baseline(
         multiply_adds_per_second=calibration.multiply_adds_per_second["float32"],
         bytes_per_second=min(calibration.bandwidth_bytes_per_second.values()),
@@ -90,6 +90,7 @@ def learn(
         versions=versions(),
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         networks=len(samples),
+        reference_seconds=those[0].reference,
         baseline=baseline,
         models=models,
         whole=whole_of(samples, baseline, models, whole_seconds),
@@ -112,7 +113,7 @@ def _measured(runtime: str, threads: int, seconds: float, progress: Callable[[in
             try:
                 worker.ask(do="load", network="random_network", options=options, batch=1, shape=None, compare=False)
                 answer = worker.ask(do="operators", turns=TURNS, seconds=TURN_SECONDS)
-                found.append(Measured(options, answer["operators"], answer["whole"]))
+                found.append(Measured(options, answer["operators"], answer["whole"], answer["reference"]))
             except WorkerError as error:
                 failed.append(str(error))
                 if len(failed) > 5 + len(found):

@@ -66,7 +66,7 @@ def _in_order(units: Sequence[Unit], nodes: Mapping[str, float]) -> list[float]:
 def _owners(name: str, places: Mapping[str, Sequence[Unit]]) -> Sequence[Unit]:
     """Return the units that call a node's operator in its module, or those of that module at all."""
     between = _REORDER.search(name)
-    name = _ENDINGS.sub("", between[1] if between else name)
+    name = _ENDINGS.sub("", between[1] if between else name.removeprefix("fused "))
     if not name.startswith("/"):
         return places.get(name, ())
     *scopes, operator = name[1:].split("/")

@@ -96,6 +96,7 @@ class LatencyPredictor:
         threads: of the processor.
         machine, versions, date: where, with what and when it learned.
         networks: how many it learned from.
+        reference_seconds: what the reference network took meanwhile, in the median: how fast the machine was.
         baseline, models, whole: what it learned; a model for each group of kinds of units, of the logarithm of their
             time over the baseline's.
     """
@@ -106,6 +107,7 @@ class LatencyPredictor:
     versions: dict[str, str]
     date: str
     networks: int
+    reference_seconds: float
     baseline: Baseline
     models: Mapping[str, GaussianProcess]
     whole: Whole

@@ -18,7 +18,7 @@ from ._predictor import Baseline, LatencyPredictor, Whole
 
 VERSION = 1
 _TENSORS = ("x", "y", "spread", "scales")
-_ABOUT = ("runtime", "threads", "machine", "versions", "date", "networks")
+_ABOUT = ("runtime", "threads", "machine", "versions", "date", "networks", "reference_seconds")
 _NUMBERS = ("amplitude", "noise", "offset")
 
 

@@ -1,14 +1,16 @@
-"""What is drawn: the HTML page on a run of `fit`, the picture of the field, what reaches what in a block, the zoo."""
+"""What is drawn: the page on a run of `fit`, the field, what reaches what in a block, the zoo, rooflines."""
 
 from ._connectivity import connectivity_picture
 from ._explorer import block_picture, write_explorer
 from ._history import write_history
 from ._page import write_report
+from ._roofline import Mark, write_roofline
 from ._zoo import Ceilings, LatencySeries, Timing, Zoo, ZooLayer, ZooNetwork, look_at
 
 __all__ = [
     "Ceilings",
     "LatencySeries",
+    "Mark",
     "Timing",
     "Zoo",
     "ZooLayer",
@@ -19,4 +21,5 @@ __all__ = [
     "write_explorer",
     "write_history",
     "write_report",
+    "write_roofline",
 ]
