@@ -56,8 +56,8 @@ def main() -> None:
         "side": SIDE,
         "networks": {name: counted(name, calls) for name, calls in traces.items()},
         "calibration": asdict(ceilings),
-        "runtimes": {},
     }
+    found["runtimes"] = others(options.out, found)
     for runtime in options.runtimes.split(","):
         begin = time.monotonic()
         predictor = learned(runtime, ceilings, options.seconds, anew=not options.kept)
@@ -90,10 +90,19 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=200.0, help="of measuring random networks, for each runtime")
     parser.add_argument("--kept", action="store_true", help="take this machine's predictors where there are any")
-    parser.add_argument("--rounds", type=int, default=15, help="turns in which each network is measured")
+    parser.add_argument("--rounds", type=int, default=9, help="turns in which each network is measured")
     parser.add_argument("--networks", default="*", help="pattern of their names")
-    parser.add_argument("--out", type=Path, help="JSON file for all figures")
+    parser.add_argument("--out", type=Path, help="JSON file for all figures; those of other runtimes of that day stay")
     return parser.parse_args()
+
+
+def others(out: Path | None, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Read the runtimes that an earlier run of the same day, on this machine, has written there."""
+    if out is None or not out.exists():
+        return {}
+    there = json.loads(out.read_text(encoding="utf-8"))
+    same = all(there[key] == found[key] for key in ("machine", "versions", "date", "threads", "networks"))
+    return dict(there["runtimes"]) if same else {}
 
 
 def traced(name: str) -> tuple[OpCall, ...]:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 from family_pages import markdown_table, slug
 from scipy.stats import spearmanr
 
-from featherweight._units import format_bytes, format_count, format_percent, format_seconds
+from featherweight._units import format_bytes, format_count, format_seconds
 from featherweight.report._axes import log_axis
 from featherweight.report._charts import Point, scatter
 from featherweight.report._svg import to_file
@@ -47,7 +47,8 @@ def theory_page(record: Mapping[str, Any]) -> str:
         "## What tells the time?",
         "Spearman's rank correlation with the measured latency, over all networks: 1 if it puts them in the right "
         "order. In brackets the median error of taking the time as proportional to it, with the factor that suits "
-        "these networks best. The predictor has seen none of them: it learned from random networks.",
+        "these networks best. The predictor has seen none of them: it learned from random networks. Measured times are "
+        "medians of turns with a reference network, and known to what stands behind ±: the machine is shared.",
         markdown_table(
             ("", *(TITLES.get(name, name) for name in runtimes)),
             [
@@ -100,8 +101,8 @@ def example_section(record: Mapping[str, Any]) -> list[str]:
         markdown_table(head, rows),
         f"This machine multiplies and adds {format_count(peak)} times a second at the most, and copies "
         f"{format_bytes(slowest)} a second from memory: with fewer than {peak / slowest:.0f} multiply-adds for each "
-        "byte, moving takes longer than computing. A depthwise layer has about two for each value that it reads or "
-        "writes. `featherweight roofline mobilenet_v2` shows it layer by layer.",
+        "byte, moving takes longer than computing. A 3x3 depthwise layer has about one: nine for a value of four bytes "
+        "that it reads and one that it writes. `featherweight roofline mobilenet_v2` shows it layer by layer.",
     ]
 
 
@@ -130,7 +131,7 @@ def predictor_cell(rows: Rows) -> str:
 def quality(predicted: Sequence[float], truth: Sequence[float]) -> str:
     """Give the rank correlation and the median error."""
     error = median(abs(a / b - 1) for a, b in zip(predicted, truth, strict=True))
-    return f"{spearmanr(predicted, truth).statistic:.3f} ({format_percent(error)})"
+    return f"{spearmanr(predicted, truth).statistic:.3f} ({error:.1%})"
 
 
 def fastest_first(rows: Rows) -> list[tuple[str, Mapping[str, Any]]]:
@@ -144,7 +145,7 @@ def network_cells(name: str, counted: Mapping[str, Any], row: Mapping[str, Any])
     return [
         f"[`{name}`](families/{slug(counted['family'])}.md)",
         format_count(counted["multiply_adds"]),
-        f"{format_seconds(seconds)} +- {format_percent(row['known_to'])}",
+        f"{format_seconds(seconds)} ± {row['known_to']:.0%}",
         format_seconds(row["seconds"]),
         f"{format_seconds(row['low_seconds'])} - {format_seconds(row['high_seconds'])}",
         format_count(counted["multiply_adds"] / seconds),

@@ -60,3 +60,22 @@ def test_the_site_builds_without_warnings(tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     assert "WARNING" not in done.stderr
     assert (tmp_path / "families" / "mobilenetv2.html").is_file()
+
+
+def test_every_network_is_timed_in_every_runtime() -> None:
+    """Measured by benchmarks/latency_prediction.py; AdderNets in PyTorch only."""
+    from featherweight.networks import networks
+
+    record = json.loads((DOCS / "latency_zoo.json").read_text(encoding="utf-8"))
+    assert set(record["runtimes"]) == {"eager", "onnxruntime", "openvino"}
+    assert set(record["networks"]) == set(record["runtimes"]["eager"]["networks"]) == {n.name for n in networks()}
+    for runtime in ("onnxruntime", "openvino"):
+        assert set(record["runtimes"][runtime]["networks"]) == {n.name for n in networks() if n.family != "AdderNet"}
+
+
+def test_the_page_on_theory_tells_how_well_a_count_tells_the_time() -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(DOCS))
+        quality = importlib.import_module("theory_page").quality
+    assert quality([1.0, 2.0, 3.0], [1.0, 2.0, 3.0]) == "1.000 (0.0%)"
+    assert quality([3.0, 2.0, 1.0], [1.0, 2.0, 3.0]).startswith("-1.000 (")

@@ -88,3 +88,18 @@ def test_openvino_refuses_what_it_cannot_run(tmp_path):
         openvino.load(b"", precision="half")
     with pytest.raises(ValueError, match="threads must be 1 or more; got 0"):
         openvino.load(b"", threads=0)
+
+
+def test_the_reference_takes_as_long_as_itself() -> None:
+    """Turn by turn beside the reference, that network itself has a ratio about 1; four pictures take longer."""
+    from featherweight.bench._worker import RANDOM, REFERENCE, Bench
+
+    bench = Bench("eager", 1, [])
+    ratios = []
+    for batch in (1, 4):
+        bench.load(RANDOM, dict(REFERENCE), batch, None, compare=False)
+        found = bench.in_references(turns=7, seconds=0.005)
+        assert len(found["ratios"]) == 7 and found["reference"] > 0
+        ratios.append(sorted(found["ratios"])[3])
+    assert 0.6 < ratios[0] < 1.6
+    assert ratios[1] > 1.5 * ratios[0]

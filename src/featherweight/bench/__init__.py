@@ -1,9 +1,9 @@
 """Time, measured on this machine: runtimes in processes of their own, taking turns; what was found is kept.
 
 `bench` measures networks in runtimes, `Store` keeps results for later comparison; `calibrate` finds what the machine
-can do at the most. The rules: a child process for
-each runtime, so that one that crashes takes nothing with it; warm-up until stable; turns, so that a slow moment meets
-all; medians with confidence intervals; and a verdict on the machine's noise beside every figure.
+can do at the most, `roofline` where a network's time goes, and `advise` what would make it faster. The rules: a child
+process for each runtime, so that one that crashes takes nothing with it; warm-up until stable; turns, so that a slow
+moment meets all; medians with confidence intervals; and a verdict on the machine's noise beside every figure.
 """
 
 from importlib import import_module

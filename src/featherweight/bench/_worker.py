@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ._runtimes import Prepared
 
 REFERENCE = {"seed": 3, "resolution": 112}  # of `random_network`: what tells how fast the machine is at the moment
+LONG_SECONDS = 5.0  # of turns
 RANDOM = "random_network"  # stands for `featherweight.networks.random_network`, with its arguments as options
 
 
@@ -102,7 +103,7 @@ class Bench:
 
         The reference is a small network in the same runtime: where the machine is slow for a while, both are.
         """
-        ratios, references = zip(*(self._turn(seconds) for _ in range(turns)), strict=True)
+        ratios, references = zip(*self._turns(turns, seconds), strict=True)
         return {"ratios": ratios, "reference": median(references)}
 
     def operators(self, turns: int, seconds: float) -> dict[str, Any]:
@@ -116,10 +117,9 @@ class Bench:
         assert self.prepared is not None and self.run is not None
         watched = clock(self.runtime, self.prepared)
         watched.run()
-        runs = self._runs(self.run, seconds)
+        runs = _runs(self.run, seconds)
         ratios, references = [], []
-        for _ in range(turns):
-            ratio, reference = self._turn(seconds)
+        for ratio, reference in self._turns(turns, seconds):
             ratios.append(ratio)
             references.append(reference)
             for _ in range(1 + runs):
@@ -130,24 +130,29 @@ class Bench:
         }
         return {"operators": operators, "whole": median(ratios), "reference": median(references)}
 
-    def _turn(self, seconds: float) -> tuple[float, float]:
-        """Run the reference, then the network; return the ratio of their times and that of the reference."""
+    def _turns(self, turns: int, seconds: float) -> Iterator[tuple[float, float]]:
+        """Run the reference, then the network; yield the ratio of their times and that of the reference.
+
+        Of networks that take long, three turns have to do.
+        """
         from ._runtimes import RUNTIMES, Prepared
 
         assert self.run is not None
         if self.reference is None:
             prepared = Prepared(*subject(RANDOM, REFERENCE, 1, None), self.threads)
             self.reference = RUNTIMES[self.runtime].ready(prepared)[0]
-        times = []
-        gc.disable()
-        for run in (self.reference, self.run):
-            run()
-            times.append(median(_timed(run) for _ in range(self._runs(run, seconds))))
-        gc.enable()
-        return times[1] / times[0], times[0]
-
-    def _runs(self, run: Callable[[], object], seconds: float) -> int:
-        return max(1, min(50, ceil(seconds / _timed(run))))
+        both = [(run, _runs(run, seconds)) for run in (self.reference, self.run)]
+        end = time.perf_counter() + LONG_SECONDS
+        for turn in range(turns):
+            if turn >= 3 and time.perf_counter() > end:
+                return
+            times = []
+            gc.disable()
+            for run, runs in both:
+                run()
+                times.append(median(_timed(run) for _ in range(runs)))
+            gc.enable()
+            yield times[1] / times[0], times[0]
 
     def layers(
         self, network: str, options: dict[str, Any], batch: int, shape: list[int] | None, turns: int
@@ -218,6 +223,11 @@ def _bind(cores: list[int]) -> None:
     if cores:
         for thread in Path("/proc/self/task").iterdir():
             os.sched_setaffinity(int(thread.name), cores)
+
+
+def _runs(run: Callable[[], object], seconds: float) -> int:
+    """How many runs take so many seconds: at least one, at most fifty."""
+    return max(1, min(50, ceil(seconds / _timed(run))))
 
 
 def _timed(function: Callable[[], object]) -> float:

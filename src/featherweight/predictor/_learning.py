@@ -19,7 +19,7 @@ from featherweight.networks import on_meta_device, random_network
 from ._clock import Measured, at_usual_speed, corrected
 from ._features import features, group_of
 from ._gaussian_process import GaussianProcess, fit
-from ._matching import seconds_of_units
+from ._matching import MismatchError, seconds_of_units
 from ._predictor import ANY, Baseline, LatencyPredictor, Whole, unit_seconds, units_of
 from ._units import Unit
 
@@ -113,9 +113,11 @@ def _measured(runtime: str, threads: int, seconds: float, progress: Callable[[in
             try:
                 worker.ask(do="load", network="random_network", options=options, batch=1, shape=None, compare=False)
                 answer = worker.ask(do="operators", turns=TURNS, seconds=TURN_SECONDS)
-                found.append(Measured(options, answer["operators"], answer["whole"], answer["reference"]))
-            except WorkerError as error:
-                failed.append(str(error))
+                one = Measured(options, answer["operators"], answer["whole"], answer["reference"])
+                sample_of(runtime, one, 0.0)
+                found.append(one)
+            except (WorkerError, MismatchError) as error:
+                failed.append(f"{options}: {error}")  # a few do not matter
                 if len(failed) > 5 + len(found):
                     raise WorkerError(f"{runtime} failed on {len(failed)} networks, at last: {error}") from error
             except KeyboardInterrupt:

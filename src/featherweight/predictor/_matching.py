@@ -21,6 +21,10 @@ _ENDINGS = re.compile(r"(/WithoutBiases|/QuickGeluFusion/|/GatherSliceToSplitFus
 _COUNTER = re.compile(r"_\d+$")
 
 
+class MismatchError(ValueError):
+    """Operators that ran are not those that were traced."""
+
+
 def seconds_of_units(units: Sequence[Unit], nodes: Mapping[str, float]) -> list[float]:
     """Give each unit the time of its nodes.
 
@@ -30,7 +34,7 @@ def seconds_of_units(units: Sequence[Unit], nodes: Mapping[str, float]) -> list[
     Args:
         units: as `merged_units` or, where each node's name starts with its number in order, `single_units` gives them.
         nodes: name -> seconds, in the order in which they run.
-    Raises: ValueError: nodes that are numbered do not match the units.
+    Raises: MismatchError: nodes that are numbered do not match the units.
     """
     if all(name[:1].isdecimal() for name in nodes):
         return _in_order(units, nodes)
@@ -59,7 +63,8 @@ def _in_order(units: Sequence[Unit], nodes: Mapping[str, float]) -> list[float]:
     found = [name.partition(" ")[2] for name in nodes]
     if wanted != found:
         first = next((i for i, pair in enumerate(zip(wanted, found, strict=False)) if pair[0] != pair[1]), len(wanted))
-        raise ValueError(f"what runs is not what was traced: operator {first} of {len(found)}, {len(wanted)} traced")
+        there, here = found[first:][:2], wanted[first:][:2]
+        raise MismatchError(f"what runs is not what was traced: from operator {first} on {there}, traced {here}")
     return list(nodes.values())
 
 
