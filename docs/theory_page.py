@@ -34,7 +34,7 @@ def picture(runtime: str) -> str:
 
 def theory_page(record: Mapping[str, Any]) -> str:
     """Why MobileNet is not as fast as its multiply-adds say, in figures of one machine."""
-    runtimes: Mapping[str, Mapping[str, Any]] = record["runtimes"]
+    runtimes = in_order(record)
     parts = [
         "# Where theory fails",
         f"All {len(record['networks'])} networks at {record['side']} x {record['side']}, one picture at a time, "
@@ -50,7 +50,7 @@ def theory_page(record: Mapping[str, Any]) -> str:
         "these networks best. The predictor has seen none of them: it learned from random networks. Measured times are "
         "medians of turns with a reference network, and known to what stands behind ±: the machine is shared.",
         markdown_table(
-            ("", *(TITLES.get(name, name) for name in runtimes)),
+            ("", *(TITLES[name] for name in runtimes)),
             [
                 *(
                     [title, *(told_by(count, record, runtime) for runtime in runtimes.values())]
@@ -62,8 +62,8 @@ def theory_page(record: Mapping[str, Any]) -> str:
         "## Each network",
     ]
     for name, runtime in runtimes.items():
-        title = f"Latency against multiply-adds in {TITLES.get(name, name)}, both on a logarithmic scale"
-        parts.append(f"### {TITLES.get(name, name)}\n\n[![{title}]({picture(name)})]({picture(name)})")
+        title = f"Latency against multiply-adds in {TITLES[name]}, both on a logarithmic scale"
+        parts.append(f"### {TITLES[name]}\n\n[![{title}]({picture(name)})]({picture(name)})")
         parts.append(
             markdown_table(
                 ("network", "multiply-adds", "measured", "predicted", "9 of 10 between", "multiply-adds/s"),
@@ -73,10 +73,15 @@ def theory_page(record: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def in_order(record: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Return the runtimes, PyTorch first, whichever was measured first."""
+    return {name: record["runtimes"][name] for name in TITLES if name in record["runtimes"]}
+
+
 def example_section(record: Mapping[str, Any]) -> list[str]:
     """Set the well-known networks beside ResNet-50: how many times fewer multiply-adds, how many times faster."""
     names = [name for name in EXAMPLES if name in record["networks"]]
-    runtimes: Mapping[str, Mapping[str, Any]] = record["runtimes"]
+    runtimes = in_order(record)
     base, *_ = names
     rows = []
     for name in names:
@@ -90,7 +95,7 @@ def example_section(record: Mapping[str, Any]) -> list[str]:
         row.append(format_count(counted["bytes_moved"] / counted["multiply_adds"]))
         rows.append(row)
     head = (
-        "network", "multiply-adds", f"fewer than {base}", *(TITLES.get(name, name) for name in runtimes),
+        "network", "multiply-adds", f"fewer than {base}", *(TITLES[name] for name in runtimes),
         "bytes per multiply-add",
     )  # fmt: skip
     peak = record["calibration"]["multiply_adds_per_second"]["float32"]
@@ -170,5 +175,5 @@ def theory_chart(record: Mapping[str, Any], runtime: str) -> str:
     ]
     x = log_axis("multiply-adds, log scale", [point.x for point in points], format_count)
     y = log_axis("latency, log scale", [row["measured_seconds"] for row in rows.values()], format_seconds)
-    title = f"Latency in {TITLES.get(runtime, runtime)} against multiply-adds"
+    title = f"Latency in {TITLES[runtime]} against multiply-adds"
     return to_file(ElementTree.fromstring(scatter(points, x, y, title=title)))

@@ -71,11 +71,9 @@ def _eager(prepared: "Prepared") -> Clock:
         passes.append(stopwatch)
 
     def read() -> Times:
-        in_order = zip(*(one.seconds for one in passes), strict=True)
-        return {
-            f"{number} {name}": list(seconds)
-            for number, (name, seconds) in enumerate(zip(passes[0].names, in_order, strict=True))
-        }
+        in_order = zip(passes[0].names, zip(*(one.seconds for one in passes), strict=True), strict=True)
+        seen = [(name, list(seconds)) for name, seconds in in_order if name != "detach"]  # as PyTorch likes
+        return {f"{number} {name}": seconds for number, (name, seconds) in enumerate(seen)}
 
     return Clock(run, read)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from featherweight.cost import OpCall
 from featherweight.cost._formulas import FREE, rule
 
-NO_WORK = frozenset(("input", "output", "unread"))
+NO_WORK = frozenset(("input", "output", "unread", "detach"))  # PyTorch may detach inside an operator, or not
 FOLLOWERS = frozenset(("activation", "element-wise", "batch norm"))  # a graph runtime merges them with what they follow
 
 
