@@ -4,9 +4,28 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
 from ._classifier import initialize
+
+
+@torch.fx.wrap  # symbolic tracing keeps it whole: what it does depends on the size
+def grid_means(x: Tensor, side: int) -> Tensor:
+    """[N, C, H, W] -> [N, C, side, side]: what `GridPool` does."""
+    if x.shape[2:] == (side, side):
+        return x
+    for dim in (2, 3):
+        size = x.shape[dim]
+        x = torch.cat(
+            [_window(x, dim, i * size // side, ((i + 1) * size + side - 1) // side) for i in range(side)], dim
+        )
+    return x
+
+
+def _window(x: Tensor, dim: int, begin: int, end: int) -> Tensor:
+    part = x[:, :, begin:end] if dim == 2 else x[:, :, :, begin:end]
+    return part.mean(dim, keepdim=True)
 
 
 class GridPool(nn.Module):
@@ -32,17 +51,7 @@ class GridPool(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[N, C, H, W] -> [N, C, side, side]."""
-        if x.shape[2:] == (self.side, self.side):
-            return x
-        for dim in (2, 3):
-            size = x.shape[dim]
-            x = torch.cat([self._window(x, dim, size, i) for i in range(self.side)], dim)
-        return x
-
-    def _window(self, x: Tensor, dim: int, size: int, i: int) -> Tensor:
-        begin, end = i * size // self.side, ((i + 1) * size + self.side - 1) // self.side
-        part = x[:, :, begin:end] if dim == 2 else x[:, :, :, begin:end]
-        return part.mean(dim, keepdim=True)
+        return grid_means(x, self.side)
 
     def extra_repr(self) -> str:
         """Show the side in the module's text."""

@@ -72,6 +72,9 @@ def find(pattern: str) -> "list[Variant]":
 
 def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
     """Count the variants, draw the blocks, and find what is known of latency here."""
+    from rich.console import Console
+    from rich.progress import track
+
     from featherweight.networks import variants
     from featherweight.report import Zoo, block_picture
 
@@ -83,7 +86,7 @@ def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
     found = _with_progress("counting", examine, chosen, known)
     networks = [network for network, _ in found]
     blocks = _blocks_of(networks, every=len(chosen) == len(variants()))
-    pictures = _with_progress("drawing", block_picture, blocks)
+    pictures = [block_picture(name) for name in track(blocks, "drawing", console=Console(stderr=True))]
     return Zoo(
         networks=networks,
         latencies=[*predicted(known, found), *series],
@@ -117,7 +120,8 @@ def _with_progress(
 ) -> list[Any]:
     """Do a job for each item, while a bar on standard error tells how far it is; on Linux on all processors.
 
-    Elsewhere a new process would run the user's own script again, and import PyTorch, before it could begin.
+    Elsewhere a new process would run the user's own script again, and import PyTorch, before it could begin. The job
+    must not ask for gradients: PyTorch's threads for them, if there are any yet, do not survive the fork.
     """
     import sys
     import warnings

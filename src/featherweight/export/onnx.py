@@ -127,6 +127,8 @@ def probe(model: "nn.Module", input_size: int | tuple[int, int, int] | None = No
     with warnings.catch_warnings(), torch.no_grad():
         for message in ("You are using the legacy TorchScript-based ONNX export", "The feature will be removed"):
             warnings.filterwarnings("ignore", message=message, category=DeprecationWarning)
+        # A network may ask for the size of its map: a probe is for one size.
+        warnings.filterwarnings("ignore", message="Converting a tensor to a Python boolean")
         # It writes a padding in a way that it then cannot simplify; ONNX Runtime can.
         warnings.filterwarnings("ignore", message="Constant folding - Only steps=1 can be constant folded")
         torch.onnx.export(
