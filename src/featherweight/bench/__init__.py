@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ._process import Worker, WorkerError
     from ._roofline import roofline
     from ._runtimes import RUNTIMES, SLOW, Runtime, RuntimeMissingError, missing
-    from ._store import Run, Store, StoreError, default_path, machine, versions
+    from ._store import Run, Store, StoreError, default_path, machine, machine_path, versions
 
 _HOME = {
     "Advice": "_advise",
@@ -58,6 +58,7 @@ _HOME = {
     "default_path": "_store",
     "load_calibration": "_calibration",
     "machine": "_store",
+    "machine_path": "_store",
     "missing": "_runtimes",
     "roofline": "_roofline",
     "save_calibration": "_calibration",
@@ -93,6 +94,7 @@ __all__ = [
     "default_path",
     "load_calibration",
     "machine",
+    "machine_path",
     "missing",
     "roofline",
     "save_calibration",

@@ -1,6 +1,5 @@
 """What this machine can do at the most, found by short probes: the ceilings of a roofline."""
 
-import hashlib
 import json
 import os
 import time
@@ -16,7 +15,7 @@ from featherweight._files import write_atomically
 from featherweight._machine import native
 
 from ._process import Worker
-from ._store import default_path, machine, versions
+from ._store import machine, machine_path, versions
 
 VERSION = 1
 SIDES = (256, 512, 1024)  # of matrices whose product shows the rate of multiply-adds
@@ -91,8 +90,7 @@ def calibrate(threads: int = 1, *, timeout_seconds: float = 300.0) -> Calibratio
 
 def calibration_path(threads: int) -> Path:
     """Return where this machine's calibration is kept: one file for each machine and number of threads."""
-    name = hashlib.sha256(machine().encode()).hexdigest()[:12]
-    return default_path().with_name(f"calibration-{name}-{threads}.json")
+    return machine_path("calibration", f"{threads}.json")
 
 
 def save_calibration(calibration: Calibration, path: str | os.PathLike[str] | None = None) -> Path:

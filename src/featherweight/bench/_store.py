@@ -1,5 +1,6 @@
 """Results in a small SQLite file, with the machine, the versions and the date, so that runs can be compared."""
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -54,6 +55,12 @@ def default_path() -> Path:
     """Return where results are kept: under $XDG_DATA_HOME, by default ~/.local/share."""
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "featherweight" / "bench.sqlite"
+
+
+def machine_path(what: str, ending: str) -> Path:
+    """Return where something that was learned of this machine is kept: beside the results, a file for each machine."""
+    name = hashlib.sha256(machine().encode()).hexdigest()[:12]
+    return default_path().with_name(f"{what}-{name}-{ending}")
 
 
 def machine() -> str:

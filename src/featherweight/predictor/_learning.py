@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import count
 from statistics import fmean
 
@@ -82,6 +83,7 @@ def learn(
         call_seconds=calibration.call_seconds["element-wise"],
     )
     samples = [sample_of(runtime, one, whole_seconds) for one in those]
+    _trace_of.cache_clear()
     models = models_of(samples, baseline)
     return LatencyPredictor(
         runtime=runtime,
@@ -140,6 +142,11 @@ def _quick(options: Mapping[str, int | bool]) -> bool:
 
 
 def _traced(options: Mapping[str, int | bool]) -> tuple[OpCall, ...]:
+    return _trace_of(**options)
+
+
+@cache  # asked three times of each network; `learn` clears it
+def _trace_of(**options: int | bool) -> tuple[OpCall, ...]:
     with on_meta_device():
         return trace(random_network(**options))  # type: ignore[arg-type]
 

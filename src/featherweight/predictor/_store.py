@@ -1,6 +1,5 @@
 """A predictor as a file of plain data: safetensors, with what is no tensor as JSON in its metadata."""
 
-import hashlib
 import json
 import os
 from dataclasses import asdict
@@ -11,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from featherweight._files import write_atomically
-from featherweight.bench import RUNTIMES, default_path, machine, versions
+from featherweight.bench import RUNTIMES, machine, machine_path, versions
 
 from ._gaussian_process import GaussianProcess
 from ._predictor import Baseline, LatencyPredictor, Whole
@@ -28,8 +27,7 @@ class PredictorError(RuntimeError):
 
 def predictor_path(runtime: str, threads: int = 1) -> Path:
     """Return where this machine's predictor for a runtime is kept."""
-    name = hashlib.sha256(machine().encode()).hexdigest()[:12]
-    return default_path().with_name(f"predictor-{name}-{runtime}-{threads}.safetensors")
+    return machine_path("predictor", f"{runtime}-{threads}.safetensors")
 
 
 def save_predictor(predictor: LatencyPredictor, path: str | os.PathLike[str] | None = None) -> Path:
