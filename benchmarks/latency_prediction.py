@@ -27,13 +27,10 @@ from scipy.stats import spearmanr
 from featherweight._files import write_atomically
 from featherweight.bench import (
     Calibration,
-    CalibrationError,
     Worker,
     WorkerError,
-    calibrate,
-    load_calibration,
+    calibrated,
     machine,
-    save_calibration,
     versions,
 )
 from featherweight.cost import METRICS, OpCall, latency_of, trace
@@ -47,7 +44,7 @@ def main() -> None:
     options = parsed()
     names = [name for name in list_networks() if fnmatch.fnmatchcase(name, options.networks)]
     traces = {name: traced(name) for name in names}
-    ceilings = calibrated(options.threads)
+    ceilings = calibrated(options.threads, tell=print)
     found: dict[str, Any] = {
         "machine": machine(),
         "versions": versions(),
@@ -67,7 +64,7 @@ def main() -> None:
         predicted = {name: predictor.predict(traced(name)) for name in those}
         predicting = time.monotonic() - begin
         rows = {
-            name: {**asdict(predicted[name]), "measured_seconds": seconds, "known_to": half}
+            name: {**predicted[name].in_all(), "measured_seconds": seconds, "known_to": half}
             for name, seconds, half in measured({name: traces[name] for name in those}, predictor, options)
         }
         found["runtimes"][runtime] = {
@@ -120,15 +117,6 @@ def counted(name: str, calls: Sequence[OpCall]) -> dict[str, Any]:
         "bytes_moved": METRICS["bytes_moved"](calls)["float32"],  # type: ignore[index]
         "params": METRICS["params"](calls),
     }
-
-
-def calibrated(threads: int) -> Calibration:
-    try:
-        return load_calibration(threads)
-    except CalibrationError:
-        found = calibrate(threads)
-        save_calibration(found)
-        return found
 
 
 def learned(runtime: str, ceilings: Calibration, seconds: float, *, anew: bool) -> LatencyPredictor:

@@ -10,7 +10,7 @@ Run: python benchmarks/layer_times.py [--threads 1] [--runs 3] [--turns 30] [NAM
 import argparse
 from statistics import median
 
-from featherweight.bench import CalibrationError, Subject, calibrate, load_calibration, roofline
+from featherweight.bench import Subject, calibrated, roofline
 
 BAR = 0.10
 NETWORKS = (
@@ -27,11 +27,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--turns", type=int, default=30)
     wanted = parser.parse_args()
-    try:
-        calibration = load_calibration(wanted.threads)
-    except CalibrationError as error:
-        print(f"{error}; its probes run now")
-        calibration = calibrate(wanted.threads)
+    calibration = calibrated(wanted.threads, tell=print)
     ratios = {}
     for name in wanted.names or NETWORKS:
         subject = Subject(network=name)

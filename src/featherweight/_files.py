@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 ADDER_INT8 = "featherweight adder int8"
@@ -65,6 +66,19 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
     return Path(path)
+
+
+def set_aside(path: str | os.PathLike[str]) -> Path:
+    """Give a damaged file a name of its own beside its old one, so that nothing of it is lost; return the new name.
+
+    Example:
+        >>> import tempfile
+        >>> broken = write_atomically(Path(tempfile.mkdtemp()) / "bench.sqlite", "not a database")
+        >>> set_aside(broken).name.startswith("bench.sqlite.damaged-"), broken.exists()
+        (True, False)
+    """
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    return Path(path).rename(f"{os.fspath(path)}.damaged-{stamp}")
 
 
 def _force_to_disk(path: Path) -> None:

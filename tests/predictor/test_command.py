@@ -29,6 +29,14 @@ def test_json_has_the_figures_of_the_predictor(featherweight, learned, predictor
     (row,) = featherweight("latency", "mobilenet_v2", "-o", "width=0.5", "--json").json["predictions"]
     assert row["runtime"] == "eager" and row["threads"] == 1
     assert row["seconds"] == pytest.approx(predictor.predict(trace(create("mobilenet_v2", width=0.5))).seconds)
+    assert "layers" not in row
+
+
+def test_json_has_every_layer_if_asked(featherweight, learned, predictor):
+    (row,) = featherweight("latency", "mobilenet_v2", "--input", "96", "--layers", "--json").json["predictions"]
+    assert row["input"] == [3, 96, 96] and len(row["layers"]) > 52
+    total = sum(layer["seconds"] for layer in row["layers"]) + predictor.whole.seconds
+    assert total == pytest.approx(row["seconds"])
 
 
 @pytest.mark.parametrize(

@@ -157,10 +157,11 @@ def contenders(
     for _ in range(MEASURED_AGAIN):
         if not measured.fitting:
             measured.probe_again()
-    for _ in range(2):  # at last those that were foreseen to be too slow
-        if not measured.fitting:
-            measured.probe(target, 1, until=math.inf)
-            measured.left, measured.foreseen, measured.foresee = measured.foreseen, [], None
+    if not measured.fitting:
+        measured.probe(target, 1, until=math.inf)
+    if not measured.fitting:
+        measured.doubt_foresight()
+        measured.probe(target, 1, until=math.inf)
     if not measured.fitting:
         fastest = min(measured.found, key=lambda one: one.latency_seconds or math.inf)
         if not fastest.within(budget, INT8_GAIN):
@@ -214,6 +215,10 @@ class Field:
                 if not contender.within(self.budget):
                     contender.status = "over budget"
                     target = min(target, one.multiply_adds / 2)  # look among smaller ones
+
+    def doubt_foresight(self) -> None:
+        """Have those measured, too, that were foreseen to be too slow."""
+        self.left, self.foreseen, self.foresee = [*self.left, *self.foreseen], [], None
 
     def _too_slow(self, one: Candidate) -> bool:
         """Tell whether a candidate is foreseen to break the limit even as an int8 file."""

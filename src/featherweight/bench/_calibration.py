@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from featherweight._files import write_atomically
+from featherweight._files import set_aside, write_atomically
 from featherweight._machine import native
 
 from ._process import Worker
@@ -110,17 +110,17 @@ def load_calibration(threads: int = 1, path: str | os.PathLike[str] | None = Non
         form, or it is damaged, and then set aside under another name.
     """
     source = Path(path) if path is not None else calibration_path(threads)
+    again = f"run `featherweight calibrate --runtimes none --threads {threads}`"
     if not source.is_file():
-        raise CalibrationError(f"there is no {source}: run `featherweight calibrate --threads {threads}`")
+        raise CalibrationError(f"there is no {source}: {again}")
     try:
         found = json.loads(source.read_text(encoding="utf-8"))
         version = found.pop("version")
         rates = {int(size): float(rate) for size, rate in found.pop("bandwidth_bytes_per_second").items()}
         calibration = Calibration(bandwidth_bytes_per_second=rates, **found) if version == VERSION else None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
-        aside = source.rename(source.with_name(f"{source.name}.damaged"))
-        raise CalibrationError(f"{source} is damaged ({error}) and is now {aside.name}") from error
-    again = f"run `featherweight calibrate --threads {threads}`"
+        aside = set_aside(source).name
+        raise CalibrationError(f"{source} is damaged ({error}) and is now {aside}: {again}") from error
     if calibration is None:
         raise CalibrationError(f"{source} has version {version}; this featherweight reads {VERSION}: {again}")
     if calibration.machine != machine():
@@ -129,6 +129,23 @@ def load_calibration(threads: int = 1, path: str | os.PathLike[str] | None = Non
     if then != now:
         raise CalibrationError(f"{source} was found with PyTorch {then}; this is {now}: {again}")
     return calibration
+
+
+def calibrated(threads: int = 1, *, tell: Callable[[str], None] = lambda words: None) -> Calibration:
+    """Read this machine's calibration; where there is none that can be used, probe, and keep what is found.
+
+    Args:
+        threads: of the processor.
+        tell: is told why the machine is probed, and where the calibration is kept.
+    Raises: WorkerError: the probes failed.
+    """
+    try:
+        return load_calibration(threads)
+    except CalibrationError as error:
+        tell(f"{error}; its probes run now, about ten seconds")
+    found = calibrate(threads)
+    tell(f"kept in {save_calibration(found)}")
+    return found
 
 
 def probes() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from featherweight._files import set_aside
 from featherweight._machine import available_processors, processor_name
 from featherweight.cost import Latency
 
@@ -100,8 +101,7 @@ class Store:
         self.set_aside: Path | None = None
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.path.exists() and not self._sound():
-            stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-            self.set_aside = self.path.rename(self.path.with_name(f"{self.path.name}.damaged-{stamp}"))
+            self.set_aside = set_aside(self.path)
         with self._open() as database:
             (found,) = database.execute("PRAGMA user_version").fetchone()
             tables = database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from featherweight.bench import Measurement, Run
     from featherweight.networks import Variant
-    from featherweight.predictor import LatencyPredictor, Prediction, UnitTime
+    from featherweight.predictor import LatencyPredictor, Prediction
     from featherweight.report import Ceilings, LatencySeries, Timing, ZooNetwork
 
 AGAIN = "and write the page anew"
-
-
-Answer = tuple["Prediction", "Sequence[UnitTime]"]  # of a predictor: in all, and by layer
 
 
 def predictors() -> "tuple[list[LatencyPredictor], list[str]]":
@@ -36,7 +33,7 @@ def predictors() -> "tuple[list[LatencyPredictor], list[str]]":
 
 
 def predicted(
-    known: "Sequence[LatencyPredictor]", found: "Sequence[tuple[ZooNetwork, Sequence[Answer]]]"
+    known: "Sequence[LatencyPredictor]", found: "Sequence[tuple[ZooNetwork, Sequence[Prediction]]]"
 ) -> "list[LatencySeries]":
     """Put each predictor's answers together, by network."""
     from featherweight.bench import machine
@@ -46,11 +43,11 @@ def predicted(
     for number, predictor in enumerate(known):
         timings, layer_seconds = {}, {}
         for network, answers in found:
-            one, layers = answers[number]
+            one = answers[number]
             text = str(network.variant)
             timings[text] = Timing(seconds=one.seconds, low_seconds=one.low_seconds, high_seconds=one.high_seconds)
             seconds: dict[tuple[str, str], float] = {}
-            for module, kind, share in layers:
+            for module, kind, share in one.units:
                 seconds[module, kind] = seconds.get((module, kind), 0.0) + share
             layer_seconds[text] = [seconds.get((layer.module, layer.kind)) for layer in network.layers]
         series.append(

@@ -11,10 +11,9 @@ from ._output import Json, note, print_json
 
 if TYPE_CHECKING:
     from featherweight.networks import Variant
-    from featherweight.predictor import LatencyPredictor
+    from featherweight.predictor import LatencyPredictor, Prediction
     from featherweight.report import Zoo, ZooNetwork
 
-    from ._latencies import Answer
 
 NO_STORE = "none"
 
@@ -107,12 +106,12 @@ def _blocks_of(networks: "Sequence[ZooNetwork]", *, every: bool) -> list[str]:
 _predictors: "list[LatencyPredictor]" = []  # of this process, set by `_begin`
 
 
-def examine(variant: "Variant") -> "tuple[ZooNetwork, list[Answer]]":
+def examine(variant: "Variant") -> "tuple[ZooNetwork, list[Prediction]]":
     """Count one variant, and predict its latency and that of its layers; in a process of its own."""
     from featherweight.report import look_at
 
     network, calls = look_at(variant)
-    return network, [(one.predict(calls), one.layers(calls)) for one in _predictors]
+    return network, [one.predict(calls) for one in _predictors]
 
 
 def _with_progress(

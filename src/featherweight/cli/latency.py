@@ -1,7 +1,6 @@
 """`featherweight latency`: what networks would take on this machine, predicted without running them."""
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -15,9 +14,23 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from featherweight.cost import OpCall
-    from featherweight.predictor import LatencyPredictor
+    from featherweight.predictor import LatencyPredictor, Prediction
 
 SLOWEST = 12
+
+
+class Predicted(NamedTuple):
+    """A network as one predictor sees it."""
+
+    network: str
+    calls: "tuple[OpCall, ...]"
+    by: "LatencyPredictor"
+    prediction: "Prediction"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of a picture: channels, height, width."""
+        return self.calls[0].outputs[0].shape[1:]
 
 
 def latency(
@@ -36,7 +49,9 @@ def latency(
     input_size: Annotated[
         str | None, typer.Option("--input", help="Side in pixels, or channels x height x width: 224 or 3x224x224.")
     ] = None,
-    layers: Annotated[bool, typer.Option("--layers", help="Also show what takes the longest.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Also show what takes the longest; with --json, every layer.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Predict the latency of networks, one picture at a time, without running them.
@@ -56,23 +71,18 @@ def latency(
         size = parse_input_size(input_size) if input_size else None
         traces = {name: trace(*build(name, option or [], size)) for name in networks}
     predictors = _predictors(runtimes, counts)
+    found = [Predicted(name, calls, one, one.predict(calls)) for name, calls in traces.items() for one in predictors]
     if as_json:
-        print_json(
-            {"predictions": [
-                {"network": name, "runtime": one.runtime, "threads": one.threads, **asdict(one.predict(calls))}
-                for name, calls in traces.items() for one in predictors
-            ]}
-        )  # fmt: skip
+        print_json({"predictions": [_figures(one, layers=layers) for one in found]})
         return
     print_table(
-        table(f"predicted for {predictors[0].machine}", _rows(traces, predictors), left=("runtime",)),
+        table(f"predicted for {predictors[0].machine}", _rows(found), left=("runtime",)),
         *(
-            table(f"{name} in {one.runtime}: the slowest", _layer_rows(calls, one), left=("kind",))
-            for name, calls in (traces.items() if layers else ())
-            for one in predictors
+            table(f"{one.network} in {one.by.runtime}: the slowest", _layer_rows(one.prediction), left=("kind",))
+            for one in (found if layers else ())
         ),
     )
-    unseen = {kind for calls in traces.values() for one in predictors for kind in one.predict(calls).unseen}
+    unseen = {kind for one in found for kind in one.prediction.unseen}
     if unseen:
         note(f"not among what was learned from, so roughly estimated: {', '.join(sorted(unseen))}")
 
@@ -91,27 +101,34 @@ def _predictors(runtimes: str | None, threads: list[int]) -> "list[LatencyPredic
     return [load_predictor(*one) for one in there or wanted[:1]]
 
 
-def _rows(traces: "dict[str, tuple[OpCall, ...]]", predictors: "Sequence[LatencyPredictor]") -> list[list[str]]:
+def _figures(one: Predicted, *, layers: bool) -> dict[str, object]:
+    units = {"layers": [unit._asdict() for unit in one.prediction.units]} if layers else {}
+    where = {"network": one.network, "input": one.shape, "runtime": one.by.runtime, "threads": one.by.threads}
+    return {**where, **one.prediction.in_all(), **units}
+
+
+def _rows(found: "Sequence[Predicted]") -> list[list[str]]:
     from featherweight._units import format_seconds
 
     rows = [["network", "input", "runtime", "threads", "predicted", "9 of 10 between"]]
-    for name, calls in traces.items():
-        shape = "x".join(map(str, calls[0].outputs[0].shape[1:]))
-        for one in predictors:
-            found = one.predict(calls)
-            between = f"{format_seconds(found.low_seconds)} - {format_seconds(found.high_seconds)}"
-            rows.append([name, shape, one.runtime, str(one.threads), format_seconds(found.seconds), between])
+    for one in found:
+        seconds, low, high = (
+            format_seconds(value)
+            for value in (one.prediction.seconds, one.prediction.low_seconds, one.prediction.high_seconds)
+        )
+        size = "x".join(map(str, one.shape))
+        rows.append([one.network, size, one.by.runtime, str(one.by.threads), seconds, f"{low} - {high}"])
     return rows
 
 
-def _layer_rows(calls: "tuple[OpCall, ...]", predictor: "LatencyPredictor") -> list[list[str]]:
+def _layer_rows(prediction: "Prediction") -> list[list[str]]:
     from featherweight._units import format_percent, format_seconds
 
-    times = predictor.layers(calls)
-    whole = predictor.predict(calls).seconds
-    slowest = sorted(times, key=lambda one: -one.seconds)[:SLOWEST]
-    rows = [["layer", "kind", "predicted", "share"]]
-    rows += [
-        [one.module, one.kind, format_seconds(one.seconds), format_percent(one.seconds / whole)] for one in slowest
+    slowest = sorted(prediction.units, key=lambda unit: -unit.seconds)[:SLOWEST]
+    return [
+        ["layer", "kind", "predicted", "share"],
+        *(
+            [unit.module, unit.kind, format_seconds(unit.seconds), format_percent(unit.seconds / prediction.seconds)]
+            for unit in slowest
+        ),
     ]
-    return rows

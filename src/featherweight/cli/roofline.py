@@ -17,7 +17,7 @@ from .bench import subject
 from .cost import table
 
 if TYPE_CHECKING:
-    from featherweight.bench import Calibration, LayerTime, Roofline
+    from featherweight.bench import LayerTime, Roofline
 
 By = StrEnum("By", ["layer", "block", "kind"])
 Order = StrEnum("Order", ["time", "network"])
@@ -65,11 +65,12 @@ def roofline(
     """
     if out is not None and out.suffix not in (".svg", ".csv"):
         raise UsageError(f"--out is a picture, FILE.svg, or a table, FILE.csv; got {str(out)!r}")
+    from featherweight.bench import calibrated
     from featherweight.bench import roofline as measure
 
     with usage():
         one = subject(network, option, input_size)
-    found = measure(one, calibration=calibration(threads), batch=batch, turns=turns)
+    found = measure(one, calibration=calibrated(threads, tell=note), batch=batch, turns=turns)
     rows = list(found.by(by.value, depth))  # type: ignore[arg-type]
     if order is Order.time:
         rows.sort(key=lambda row: -row.seconds)
@@ -84,19 +85,6 @@ def roofline(
         )
         if found.uncertainty > 0.03:
             note(f"the machine was busy: the time of the whole network is known to {found.uncertainty:.0%} only")
-
-
-def calibration(threads: int) -> "Calibration":
-    """Read this machine's calibration; where there is none that can be used, find one and say so."""
-    from featherweight.bench import CalibrationError, calibrate, load_calibration, save_calibration
-
-    try:
-        return load_calibration(threads)
-    except CalibrationError as error:
-        note(f"{error}; its probes run now, about ten seconds")
-    found = calibrate(threads)
-    note(f"kept in {save_calibration(found)}")
-    return found
 
 
 def _title(found: "Roofline") -> str:

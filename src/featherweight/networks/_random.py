@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import count
 
 import torch
 from torch import nn
@@ -15,6 +16,7 @@ ATTEMPTS = 100  # at a block that fits the channels before it
 LAST_SIDE = 7  # of the map behind which a network ends
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)  # behind the stem
 MOST = (256, 512, 1024)  # channels of a small, a middling, a large network
+LATE_STAGES = 3  # of a network that looks at its pictures at full size for long, as those for small pictures do
 
 
 def random_network(
@@ -43,21 +45,24 @@ def random_network(
     draw = Draw(rng)
     most = rng.choice(MOST)
     channels = rng.choice(WIDTHS[:5] if most == MOST[0] else WIDTHS)
-    stem, side = _stem(draw, in_channels, channels, resolution)
+    late = resolution >= 64 and rng.random() < 0.3
+    stem, side = _stem(draw, in_channels, channels, resolution, full_size=late)
     sorts = rng.sample(sorted(MAKERS.keys() if adders else MAKERS.keys() - {"adder"}), 3)
     body: list[nn.Module] = []
-    while side > LAST_SIDE or not body:
+    for stage in count(1):
         wanted = min(most, channels * rng.uniform(1.1, 2.5))
         for position in range(rng.choice([1, 2, 3, 4])):
-            stride = 2 if position == 0 and side > 1 else 1
+            stride = 2 if position == 0 and side > 1 and not (late and stage == 1) else 1
             block, channels = _block(draw, sorts, channels, int(wanted), stride)
             body.append(block)
             side = -(-side // stride)
+        if side <= LAST_SIDE or (late and stage == LATE_STAGES):
+            break
     if rng.random() < 0.3:
         wider = rounded(channels * rng.uniform(1, 4))
         body.append(b.ConvNormAct(channels, wider, activation=draw.activation))
         channels = wider
-    head = _head(draw, channels, num_classes)
+    head = _head(draw, channels, num_classes, small=side <= LAST_SIDE)
     if head is None:
         with torch.no_grad():
             last = meta_twin(nn.Sequential(stem, *body))(torch.empty(1, in_channels, *[resolution] * 2, device="meta"))
@@ -66,9 +71,9 @@ def random_network(
     return b.ImageClassifier(stem, body, head, in_channels=in_channels, resolution=resolution).eval()
 
 
-def _stem(draw: Draw, before: int, after: int, side: int) -> tuple[nn.Module, int]:
+def _stem(draw: Draw, before: int, after: int, side: int, *, full_size: bool) -> tuple[nn.Module, int]:
     """A convolution, that usually halves the sides of large pictures, sometimes with a pooling behind it."""
-    large = side >= 64
+    large = side >= 64 and not full_size
     stride = 2 if large and draw.rng.random() < 0.85 else 1
     layers: list[nn.Module] = [
         b.ConvNormAct(before, after, draw.rng.choice([3, 3, 5, 7]), stride, activation=draw.activation)
@@ -89,10 +94,10 @@ def _block(draw: Draw, sorts: Sequence[str], before: int, after: int, stride: in
     return MAKERS["separable"](draw, before, after, stride)
 
 
-def _head(draw: Draw, channels: int, num_classes: int) -> nn.Module | None:
-    """Draw a head; None is one that takes all places of the last map, whose side has to be known."""
+def _head(draw: Draw, channels: int, num_classes: int, *, small: bool) -> nn.Module | None:
+    """Draw a head; None is one that takes all places of a small last map, whose side has to be known."""
     kind = draw.rng.random()
-    if kind < 0.1:
+    if kind < 0.1 and small:
         return None
     if kind < 0.2 and num_classes <= channels:
         return b.ConvClassifierHead(channels, num_classes)

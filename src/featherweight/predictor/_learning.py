@@ -33,7 +33,7 @@ LEAST_SECONDS = 1e-7  # of a unit: less, as of one that is merged into others, c
 RESOLVED_SECONDS = 1e-6  # to which the time of an operator is known
 FOLDS = 5
 TURNS, TURN_SECONDS = 5, 0.008
-MOST_CALLS, MOST_MULTIPLY_ADDS = 500, 1.2e9  # of a network that is worth its time
+MOST_CALLS, MOST_MULTIPLY_ADDS = 500, 4e9  # of a network that is worth its time
 TOO_SLOW_SECONDS = 600.0  # for one network
 
 

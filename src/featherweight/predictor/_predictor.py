@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
@@ -39,12 +39,18 @@ class Prediction:
         low_seconds, high_seconds: hold the measured one with 90 % probability, if the machine is as it was when the
             predictor was made.
         unseen: operators that were not among the samples, predicted from their bytes and operations alone.
+        units: each by itself, in order; what any run takes comes on top of their sum.
     """
 
     seconds: float
     low_seconds: float
     high_seconds: float
     unseen: tuple[str, ...] = ()
+    units: tuple[UnitTime, ...] = field(default=(), repr=False)
+
+    def in_all(self) -> dict[str, float | tuple[str, ...]]:
+        """Return the figures of the whole network, as JSON takes them."""
+        return {name: value for name, value in vars(self).items() if name != "units"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,16 +131,14 @@ class LatencyPredictor:
         margin = self.whole.margin
         unseen = {unit.kind for unit in units if group_of(unit.kind) not in self.models}
         return Prediction(
-            seconds=seconds, low_seconds=seconds / margin, high_seconds=seconds * margin, unseen=tuple(sorted(unseen))
-        )
-
-    def layers(self, calls: Sequence[OpCall]) -> tuple[UnitTime, ...]:
-        """Predict each unit by itself."""
-        units = units_of(self.runtime, calls)
-        times = unit_seconds(units, self.baseline, self.models)
-        return tuple(
-            UnitTime(unit.root.module, unit.kind, seconds * self.whole.share)
-            for unit, seconds in zip(units, times, strict=True)
+            seconds=seconds,
+            low_seconds=seconds / margin,
+            high_seconds=seconds * margin,
+            unseen=tuple(sorted(unseen)),
+            units=tuple(
+                UnitTime(unit.root.module, unit.kind, time * self.whole.share)
+                for unit, time in zip(units, times, strict=True)
+            ),
         )
 
 

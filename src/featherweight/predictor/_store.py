@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from featherweight._files import write_atomically
+from featherweight._files import set_aside, write_atomically
 from featherweight.bench import RUNTIMES, machine, machine_path, versions
 
 from ._gaussian_process import GaussianProcess
@@ -72,8 +72,8 @@ def load_predictor(runtime: str, threads: int = 1, path: str | os.PathLike[str] 
         version = about.pop("version")
         predictor = _read(about, tensors) if version == VERSION else None
     except (SafetensorError, ValueError, KeyError, AttributeError, TypeError, RuntimeError) as error:
-        aside = source.rename(source.with_name(f"{source.name}.damaged"))
-        raise PredictorError(f"{source} is damaged ({error}) and is now {aside.name}: {again}") from error
+        aside = set_aside(source).name
+        raise PredictorError(f"{source} is damaged ({error}) and is now {aside}: {again}") from error
     if predictor is None:
         raise PredictorError(f"{source} has version {version}; this featherweight reads {VERSION}: {again}")
     _demand(predictor, source, runtime, threads, again)
