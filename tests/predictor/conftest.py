@@ -32,18 +32,48 @@ def calibration() -> Calibration:
     )  # fmt: skip
 
 
-def on_this_machine(runtime: str, networks: int) -> list[Measured]:
+def on_this_machine(runtime: str, options: dict[str, int | bool]) -> Measured:
     """What a child process would answer if the machine's rules were those above, with a little noise."""
-    noise = torch.Generator().manual_seed(0)
-    found = []
-    for seed in range(networks):
-        options = {"seed": seed, "resolution": (224, 96, 64)[seed % 3], "adders": False}
-        times = [true_seconds(unit) for unit in units_of(runtime, learning._traced(options))]
-        seen = [t * math.exp(0.03 * float(torch.randn((), generator=noise))) for t in times]
-        units = units_of(runtime, learning._traced(options))
-        operators = {f"{i} {unit.root.op}": t + 3e-6 for i, (unit, t) in enumerate(zip(units, seen, strict=True))}
-        found.append(Measured(options, operators, sum(times) + RUN_SECONDS))
-    return found
+    noise = torch.Generator().manual_seed(int(options["seed"]))
+    units = units_of(runtime, learning._traced(options))
+    times = [true_seconds(unit) for unit in units]
+    seen = [t * math.exp(0.03 * float(torch.randn((), generator=noise))) for t in times]
+    operators = {f"{i} {unit.root.op}": t + 3e-6 for i, (unit, t) in enumerate(zip(units, seen, strict=True))}
+    return Measured(options, operators, sum(times) + RUN_SECONDS)
+
+
+class FakeWorker:
+    """Answers as a child process on the machine of known rules would; `before` is called with each request's kind."""
+
+    def __init__(self, runtime: str, threads: int, timeout_seconds: float) -> None:
+        self.runtime, self.options = runtime, {}
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    @staticmethod
+    def before(do: str) -> None:
+        pass
+
+    def ask(self, do: str, **request: object) -> dict[str, object]:
+        self.before(do)
+        if do == "load":
+            self.options = request["options"]
+            return {}
+        found = on_this_machine(self.runtime, self.options)
+        return {"operators": found.operators, "whole": found.whole, "reference": 1.0}
+
+
+@pytest.fixture
+def fake_worker(monkeypatch, predictor):
+    """A worker on the machine of known rules, in place of a child process; models are not searched for again."""
+    monkeypatch.setattr(learning, "Worker", FakeWorker)
+    monkeypatch.setattr(learning, "RESOLUTIONS", (32,))  # quickly traced
+    monkeypatch.setattr(learning, "models_of", lambda samples, baseline, like=None: predictor.models)
+    return FakeWorker
 
 
 @pytest.fixture
@@ -54,7 +84,8 @@ def true_latency():
 
 @pytest.fixture(scope="session")
 def predictor(calibration):
-    measured = on_this_machine("eager", 30)
+    every = [{"seed": seed, "resolution": (224, 96, 64)[seed % 3], "adders": False} for seed in range(36)]
+    measured = [on_this_machine("eager", options) for options in every]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learning, "_measured", lambda *_: measured)
         return learn("eager", calibration)

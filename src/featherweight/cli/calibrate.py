@@ -50,20 +50,39 @@ def calibrate(
     """
     from featherweight.bench import calibrate as probe
     from featherweight.bench import save_calibration
+    from featherweight.predictor import LearningInterrupted, save_predictor
 
     with usage():
         counts = numbers(threads, "--threads")
         names = _chosen(runtimes)
     found: list[Calibration] = []
     predictors: list[LatencyPredictor] = []
-    for count in counts:
-        note(f"probing with {count} thread{'s' if count > 1 else ''}")
-        found.append(probe(count))
-        note(f"kept in {save_calibration(found[-1])}")
-        predictors += [_learned(name, found[-1], seconds) for name in names]
+    try:
+        for count in counts:
+            note(f"probing with {count} thread{'s' if count > 1 else ''}")
+            found.append(probe(count))
+            note(f"kept in {save_calibration(found[-1])}")
+            for name in names:
+                predictors.append(_learned(name, found[-1], seconds))
+                note(f"kept in {save_predictor(predictors[-1])}")
+    except LearningInterrupted as stop:
+        predictors.append(stop.predictor)
+        note(f"interrupted; kept in {save_predictor(stop.predictor)}")
+        _show(found, predictors, as_json=as_json)
+        raise
+    except KeyboardInterrupt:
+        _show(found, predictors, as_json=as_json)
+        raise
+    _show(found, predictors, as_json=as_json)
+
+
+def _show(found: "list[Calibration]", predictors: "list[LatencyPredictor]", *, as_json: bool) -> None:
+    """Print what was found, if anything was."""
+    if not found:
+        return
     if as_json:
         learned = [
-            {"runtime": one.runtime, "threads": one.threads, "networks": one.networks, "margin": one.whole.margin}
+            {"runtime": one.runtime, "threads": one.threads, "networks": one.networks, "margin": one.usual_margin}
             for one in predictors
         ]
         print_json({"calibrations": [asdict(one) for one in found], "predictors": learned})
@@ -95,7 +114,7 @@ def _learned(runtime: str, ceilings: "Calibration", seconds: float) -> "LatencyP
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from featherweight.predictor import learn, save_predictor
+    from featherweight.predictor import learn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
@@ -105,15 +124,13 @@ def _learned(runtime: str, ceilings: "Calibration", seconds: float) -> "LatencyP
             what = f"{networks} networks" if share < 1 else f"{networks} networks, learning"
             bar.update(task, completed=100 * share, count=what)
 
-        predictor = learn(runtime, ceilings, seconds=seconds, progress=show)
-    note(f"kept in {save_predictor(predictor)}")
-    return predictor
+        return learn(runtime, ceilings, seconds=seconds, progress=show)
 
 
 def _predictor_rows(predictors: "list[LatencyPredictor]") -> list[list[str]]:
-    rows = [["runtime", "threads", "learned from", "9 of 10 within"]]
+    rows = [["runtime", "threads", "learned from", "usually 9 of 10 within"]]
     for one in predictors:
-        margin = f"/ {one.whole.margin:.2f} to x {one.whole.margin:.2f}"
+        margin = f"/ {one.usual_margin:.2f} to x {one.usual_margin:.2f}"
         rows.append([one.runtime, str(one.threads), f"{one.networks} networks", margin])
     return rows
 

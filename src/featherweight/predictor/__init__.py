@@ -4,13 +4,14 @@
 `LatencyPredictor` predicts any network that `featherweight.cost.trace` can trace, with an interval.
 """
 
-from ._learning import LEARNABLE, Sample, learn
-from ._predictor import LatencyPredictor, Prediction, UnitTime
-from ._store import PredictorError, load_predictor, predictor_path, save_predictor
+from ._learning import LEARNABLE, LearningInterrupted, Sample, learn
+from ._predictor import LatencyPredictor, Prediction, PredictorError, UnitTime
+from ._store import load_predictor, predictor_path, save_predictor
 
 __all__ = [
     "LEARNABLE",
     "LatencyPredictor",
+    "LearningInterrupted",
     "Prediction",
     "PredictorError",
     "Sample",

@@ -49,7 +49,8 @@ def corrected(measured: Sequence[Measured]) -> tuple[float, list[Measured]]:
 
     Whole runs are taken to be a sum: of what the clock showed, of a time for each operator that the clock added (then
     it is less than zero) or did not see (as Python's between the calls of eager PyTorch), and of a time for each run.
-    Then a network's operators are scaled, so that they add up to what the network took without a clock.
+    Then a network's operators are scaled, so that they add up to what the network took without a clock. Networks whose
+    time is mostly that of any run tell nothing of their operators, and are left out.
 
     Returns: seconds for each run; and the networks with their corrected operators.
 
@@ -68,11 +69,10 @@ def corrected(measured: Sequence[Measured]) -> tuple[float, list[Measured]]:
         weights = (rows @ found - 1).abs().clamp_min(1e-3).rsqrt()
     slope, each, run = (float(value) for value in found[:, 0])
     run = max(0.0, run)
-    return run, [_scaled(one, each / slope, run) for one in measured]
+    return run, [_scaled(one, each / slope, run) for one in measured if one.whole > 2 * run]
 
 
 def _scaled(one: Measured, each: float, run: float) -> Measured:
     seconds = {name: max(found + each, found / 5) for name, found in one.operators.items()}
-    wanted = max(one.whole - run, one.whole / 2)
-    factor = wanted / sum(seconds.values())
-    return one._replace(operators={name: found * factor for name, found in seconds.items()}, whole=run + wanted)
+    factor = (one.whole - run) / sum(seconds.values())
+    return one._replace(operators={name: found * factor for name, found in seconds.items()})

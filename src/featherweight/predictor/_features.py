@@ -29,6 +29,11 @@ def multiply_adds(unit: Unit) -> int:
     return sum(rule(c).mix(c).multiplies for c in unit.calls if c.op not in FREE and rule(c).multiply_adds)
 
 
+def operations(unit: Unit) -> int:
+    """Operations of all sorts in a unit: multiplications, additions, comparisons."""
+    return sum(rule(c).mix(c).total for c in unit.calls if c.op not in FREE)
+
+
 def bytes_moved(unit: Unit) -> int:
     """Bytes that a unit reads and writes if what its operators hand on stays where it is."""
     made: set[int] = set()

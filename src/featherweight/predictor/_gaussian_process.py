@@ -42,14 +42,25 @@ class GaussianProcess:
         object.__setattr__(self, "_factor", factor)
         object.__setattr__(self, "_weights", weights)
 
-    def __call__(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Float64 [m, d] -> mean and variance of the function there, each [m]; a new sample varies by `noise` more."""
+    def __call__(self, x: Tensor, weights: Tensor | None = None) -> tuple[Tensor, float]:
+        """Return the function's mean at x, and the variance of the sum of new samples there, each times its weight.
+
+        Neighbours err together: the variance of a sum is not the sum of variances.
+
+        Args:
+            x: float64 [m, d].
+            weights: float64 [m]; default: all 1.
+        Returns: float64 [m]; and the variance.
+        """
         factor: Tensor = self._factor  # type: ignore[attr-defined]
-        weights: Tensor = self._weights  # type: ignore[attr-defined]
+        learned: Tensor = self._weights  # type: ignore[attr-defined]
+        weights = torch.ones(len(x), dtype=x.dtype) if weights is None else weights
         across = self.amplitude * _matern(x, self.x, self.scales)
-        solved = torch.linalg.solve_triangular(factor, across.T, upper=False)
-        variance = (self.amplitude - solved.square().sum(0)).clamp_min(LEAST_VARIANCE)
-        return self.offset + across @ weights, variance
+        prior = self.amplitude * weights @ _matern(x, x, self.scales) @ weights
+        solved = torch.linalg.solve_triangular(factor, (weights @ across).unsqueeze(1), upper=False)
+        alone = weights.square().sum()
+        variance = (prior - solved.square().sum()).clamp_min(LEAST_VARIANCE * alone) + self.noise * alone
+        return self.offset + across @ learned, float(variance)
 
 
 def fit(

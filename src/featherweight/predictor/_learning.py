@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from itertools import count
-from statistics import fmean
+from statistics import fmean, median
 
 import torch
 
@@ -21,7 +21,7 @@ from ._clock import Measured, at_usual_speed, corrected
 from ._features import features, group_of
 from ._gaussian_process import GaussianProcess, fit
 from ._matching import MismatchError, seconds_of_units
-from ._predictor import ANY, Baseline, LatencyPredictor, Whole, unit_seconds, units_of
+from ._predictor import ANY, Baseline, LatencyPredictor, Whole, unit_times, units_of
 from ._units import Unit
 
 LEARNABLE = tuple(TIMED)
@@ -32,9 +32,22 @@ LEAST_NETWORKS = 20
 LEAST_SECONDS = 1e-7  # of a unit: less, as of one that is merged into others, cannot be told
 RESOLVED_SECONDS = 1e-6  # to which the time of an operator is known
 FOLDS = 5
+NORMAL = 1.4826  # from the median distance to the standard deviation
 TURNS, TURN_SECONDS = 5, 0.008
 MOST_CALLS, MOST_MULTIPLY_ADDS = 500, 4e9  # of a network that is worth its time
 TOO_SLOW_SECONDS = 600.0  # for one network
+
+
+class LearningInterrupted(KeyboardInterrupt):
+    """Measuring was interrupted, and a predictor was made from what there was.
+
+    Args:
+        predictor: that one.
+    """
+
+    def __init__(self, predictor: LatencyPredictor) -> None:
+        super().__init__(f"interrupted after {predictor.networks} networks")
+        self.predictor = predictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +72,7 @@ def learn(
 ) -> LatencyPredictor:
     """Run random networks for a while, and learn to predict others.
 
-    The longer it may measure, the better it predicts. It ends early, with what was measured, when it is interrupted
-    after a tenth of the time.
+    The longer it may measure, the better it predicts.
 
     Args:
         runtime: one of `LEARNABLE`.
@@ -70,12 +82,25 @@ def learn(
     Raises:
         ValueError: the runtime does not tell what its operators take, or there is too little time for a few networks.
         WorkerError: the runtime failed on most networks; the message has its last reason.
+        LearningInterrupted: Ctrl-C came while it measured, and there were enough networks to learn from.
     """
     if runtime not in LEARNABLE:
         raise ValueError(f"{runtime} does not tell what its operators take; these do: {', '.join(LEARNABLE)}")
-    measured = _measured(runtime, calibration.threads, seconds, progress)
+    measured: list[Measured] = []
+    try:
+        for one in _measured(runtime, calibration.threads, seconds, progress):
+            measured.append(one)
+    except KeyboardInterrupt as stop:
+        if len(measured) < LEAST_NETWORKS:
+            raise
+        raise LearningInterrupted(_learned(runtime, calibration, measured)) from stop
     if len(measured) < LEAST_NETWORKS:
         raise ValueError(f"{seconds:.0f} s were enough for {len(measured)} networks; {LEAST_NETWORKS} are needed")
+    return _learned(runtime, calibration, measured)
+
+
+def _learned(runtime: str, calibration: Calibration, measured: Sequence[Measured]) -> LatencyPredictor:
+    """Put models through what was measured."""
     whole_seconds, those = corrected(at_usual_speed(measured))
     baseline = Baseline(
         multiply_adds_per_second=calibration.multiply_adds_per_second["float32"],
@@ -99,16 +124,16 @@ def learn(
     )
 
 
-def _measured(runtime: str, threads: int, seconds: float, progress: Callable[[int, float], None]) -> list[Measured]:
-    found: list[Measured] = []
-    failed: list[str] = []
+def _measured(runtime: str, threads: int, seconds: float, progress: Callable[[int, float], None]) -> Iterator[Measured]:
+    """Run one random network after the other until the time is over; those that fail are left out, if they are few."""
+    found, failed = 0, 0
     begin = time.monotonic()
     with Worker(runtime, threads, TOO_SLOW_SECONDS) as worker:
         for seed in count():
             over = (time.monotonic() - begin) / seconds
-            progress(len(found), min(over, 1.0))
+            progress(found, min(over, 1.0))
             if over >= 1:
-                return found
+                return
             options = drawn(runtime, seed)
             if not _quick(options):
                 continue
@@ -117,16 +142,13 @@ def _measured(runtime: str, threads: int, seconds: float, progress: Callable[[in
                 answer = worker.ask(do="operators", turns=TURNS, seconds=TURN_SECONDS)
                 one = Measured(options, answer["operators"], answer["whole"], answer["reference"])
                 sample_of(runtime, one, 0.0)
-                found.append(one)
             except (WorkerError, MismatchError) as error:
-                failed.append(f"{options}: {error}")  # a few do not matter
-                if len(failed) > 5 + len(found):
-                    raise WorkerError(f"{runtime} failed on {len(failed)} networks, at last: {error}") from error
-            except KeyboardInterrupt:
-                if over < 0.1 or len(found) < LEAST_NETWORKS:
-                    raise
-                return found
-    raise AssertionError("there is always another seed")
+                failed += 1
+                if failed > 5 + found:
+                    raise WorkerError(f"{runtime} failed on {failed} networks, at last: {error}") from error
+                continue
+            found += 1
+            yield one
 
 
 def drawn(runtime: str, seed: int) -> dict[str, int | bool]:
@@ -190,16 +212,21 @@ def _model(
 def whole_of(
     samples: Sequence[Sample], baseline: Baseline, models: Mapping[str, GaussianProcess], run_seconds: float
 ) -> Whole:
-    """Learn what the units' sum gets wrong, from samples that the models are not put through."""
-    errors = sorted(
-        math.log(sample.seconds / sum(unit_seconds(list(sample.units), baseline, learned)))
-        for learned, held_out in _folds(samples, baseline, models)
-        for sample in held_out
-    )
-    middle = errors[len(errors) // 2]
-    distances = sorted(abs(error - middle) for error in errors)
-    margin = math.exp(distances[math.ceil(0.9 * (len(distances) + 1)) - 1])
-    return Whole(share=math.exp(middle), seconds=run_seconds, margin=margin)
+    """Learn what the units' sum gets wrong, from samples that the models are not put through.
+
+    The models of a fold have the length scales that all samples gave, which saves most of the time.
+    """
+    found = []
+    for learned, held_out in _folds(samples, baseline, models):
+        for sample in held_out:
+            times = unit_times(list(sample.units), baseline, learned)
+            found.append((math.log(sample.seconds / sum(times.seconds)), times.deviation))
+    middle = median(error for error, _ in found)
+    deviation = NORMAL * median(abs(error - middle) for error, _ in found)
+    widths = sorted(abs(error - middle) / math.hypot(deviation, known) for error, known in found)
+    usual = median(known for _, known in found)
+    width = widths[min(len(widths), math.ceil(0.9 * (len(widths) + 1))) - 1]
+    return Whole(share=math.exp(middle), seconds=run_seconds, deviation=deviation, usual=usual, width=width)
 
 
 def _folds(

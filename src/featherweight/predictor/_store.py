@@ -13,16 +13,12 @@ from featherweight._files import set_aside, write_atomically
 from featherweight.bench import RUNTIMES, machine, machine_path, versions
 
 from ._gaussian_process import GaussianProcess
-from ._predictor import Baseline, LatencyPredictor, Whole
+from ._predictor import Baseline, LatencyPredictor, PredictorError, Whole
 
-VERSION = 1
+VERSION = 2  # of this form, and of what units and their features are
 _TENSORS = ("x", "y", "spread", "scales")
 _ABOUT = ("runtime", "threads", "machine", "versions", "date", "networks", "reference_seconds")
 _NUMBERS = ("amplitude", "noise", "offset")
-
-
-class PredictorError(RuntimeError):
-    """A stored predictor is missing, of another machine or version, or damaged; the message says which."""
 
 
 def predictor_path(runtime: str, threads: int = 1) -> Path:
@@ -58,8 +54,8 @@ def load_predictor(runtime: str, threads: int = 1, path: str | os.PathLike[str] 
         runtime: a name in `featherweight.bench.RUNTIMES`.
         threads: of the processor.
         path: of another file than the one that `save_predictor` chooses.
-    Raises: PredictorError: there is none, it is of another machine, another runtime, another version of the runtime or
-        of this file's form, or it is damaged, and then set aside under another name.
+    Raises: PredictorError: there is none, it is of another machine or runtime, of another version of featherweight,
+        PyTorch, the runtime or this file's form, or it is damaged, and then set aside under another name.
     """
     source = Path(path) if path is not None else predictor_path(runtime, threads)
     again = f"run `featherweight calibrate --runtimes {runtime} --threads {threads}`"
@@ -97,7 +93,7 @@ def _demand(predictor: LatencyPredictor, source: Path, runtime: str, threads: in
         raise PredictorError(f"{source} is for {found}; {runtime} with {threads} was asked for")
     if predictor.machine != machine():
         raise PredictorError(f"{source} is of another machine, {predictor.machine}; this is {machine()}: {again}")
-    package = RUNTIMES[runtime].package
-    then, now = predictor.versions.get(package), versions().get(package)
-    if then != now:
-        raise PredictorError(f"{source} has learned with {package} {then}; this is {now}: {again}")
+    for package in dict.fromkeys(("featherweight", "torch", RUNTIMES[runtime].package)):
+        then, now = predictor.versions.get(package), versions().get(package)
+        if then != now:
+            raise PredictorError(f"{source} has learned with {package} {then}; this is {now}: {again}")
