@@ -49,16 +49,39 @@ def test_what_is_of_another_machine_or_version_is_refused(found, tmp_path, chang
     assert path.exists()
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"multiply_adds_per_second": {}},
+        {"multiply_adds_per_second": {"float32": -1.0, "bfloat16": 1.0, "int8": 1.0}},
+        {"bandwidth_bytes_per_second": {}},
+        {"bandwidth_bytes_per_second": {2**20: float("nan")}},
+        {"call_seconds": {"element-wise": 1e-6}},
+    ],
+)
+def test_figures_that_are_none_are_damage(found, tmp_path, changed):
+    path = save_calibration(replace(found, **changed), tmp_path / "calibration.json")
+    with pytest.raises(CalibrationError, match="is damaged"):
+        load_calibration(1, path)
+
+
+def test_another_number_of_threads_is_refused(found, tmp_path):
+    path = save_calibration(replace(found, threads=4), tmp_path / "calibration.json")
+    with pytest.raises(CalibrationError, match="is for 4 threads; 1 was asked for"):
+        load_calibration(1, path)
+    assert path.exists()
+
+
 def test_files_of_another_form_are_refused(found, tmp_path):
     path = save_calibration(found, tmp_path / "calibration.json")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 99}))
-    with pytest.raises(CalibrationError, match="has version 99; this featherweight reads 1"):
+    with pytest.raises(CalibrationError, match="has version 99; this featherweight reads 2"):
         load_calibration(1, path)
     assert path.exists()
 
 
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"version": 1}', '{"version": 1, "bandwidth_bytes_per_second": {"x": 1}}']
+    "content", ["{", "[]", '{"version": 2}', '{"version": 2, "bandwidth_bytes_per_second": {"x": 1}}']
 )
 def test_a_damaged_file_is_set_aside(tmp_path, content):
     path = tmp_path / "calibration.json"

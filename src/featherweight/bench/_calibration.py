@@ -1,14 +1,14 @@
 """What this machine can do at the most, found by short probes: the ceilings of a roofline."""
 
 import json
+import math
 import os
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 from featherweight._files import set_aside, write_atomically
@@ -17,10 +17,10 @@ from featherweight._machine import native
 from ._process import Worker
 from ._store import machine, machine_path, versions
 
-VERSION = 1
+VERSION = 2
 SIDES = (256, 512, 1024)  # of matrices whose product shows the rate of multiply-adds
 SETS = tuple(2**power for power in range(18, 29))  # bytes that a copy reads and writes: 256 KiB to 256 MiB
-SECONDS = 0.15  # for each figure
+ROUNDS, TURN_SECONDS = 12, 0.01  # each round gives every probe a turn of so long: at its best, it had the machine alone
 
 
 class CalibrationError(RuntimeError):
@@ -35,7 +35,8 @@ class Calibration:
         machine, versions, date: where, with what and when they were found.
         threads: of the processor.
         multiply_adds_per_second: type of number -> the best rate of a matrix product.
-        bandwidth_bytes_per_second: bytes that a copy reads and writes -> its rate; small ones lie in caches.
+        bandwidth_bytes_per_second: bytes that a copy, or an operator that works in place, reads and writes -> the best
+            rate; small ones lie in caches.
         call_seconds: kind of operator -> time of a call that has next to nothing to do.
         caches: level, kind and bytes of each, as the processor tells.
     """
@@ -67,7 +68,7 @@ def calibrate(threads: int = 1, *, timeout_seconds: float = 300.0) -> Calibratio
     """Probe this machine, in a process bound to as many cores as there are threads; it takes about ten seconds.
 
     Products of matrices show the rate of multiply-adds, copies of growing sets of bytes that of memory and caches, and
-    operators on a single number what a call costs.
+    operators on a single number what a call costs. All take turns, and the best turn counts.
 
     Args:
         threads: of the processor.
@@ -116,18 +117,34 @@ def load_calibration(threads: int = 1, path: str | os.PathLike[str] | None = Non
     try:
         found = json.loads(source.read_text(encoding="utf-8"))
         version = found.pop("version")
-        rates = {int(size): float(rate) for size, rate in found.pop("bandwidth_bytes_per_second").items()}
-        calibration = Calibration(bandwidth_bytes_per_second=rates, **found) if version == VERSION else None
+        calibration = _read(found) if version == VERSION else None
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         aside = set_aside(source).name
         raise CalibrationError(f"{source} is damaged ({error}) and is now {aside}: {again}") from error
     if calibration is None:
         raise CalibrationError(f"{source} has version {version}; this featherweight reads {VERSION}: {again}")
+    if calibration.threads != threads:
+        raise CalibrationError(f"{source} is for {calibration.threads} threads; {threads} was asked for: {again}")
     if calibration.machine != machine():
         raise CalibrationError(f"{source} is of another machine, {calibration.machine}; this is {machine()}: {again}")
     then, now = calibration.versions.get("torch"), versions().get("torch")
     if then != now:
         raise CalibrationError(f"{source} was found with PyTorch {then}; this is {now}: {again}")
+    return calibration
+
+
+def _read(found: dict[str, Any]) -> Calibration:
+    """Make a calibration of what a file holds. Raises: ValueError, KeyError, TypeError, AttributeError: it is none."""
+    rates = {int(size): float(rate) for size, rate in found.pop("bandwidth_bytes_per_second").items()}
+    calibration = Calibration(bandwidth_bytes_per_second=rates, **found)
+    figures = {
+        "multiply_adds_per_second": [calibration.multiply_adds_per_second[name] for name in _PRODUCTS],
+        "bandwidth_bytes_per_second": list(rates.values()),
+        "call_seconds": [calibration.call_seconds[name] for name in ("element-wise", "convolution")],
+    }
+    for name, numbers in figures.items():
+        if not numbers or not all(math.isfinite(number) and number > 0 for number in numbers):
+            raise ValueError(f"{name} must be numbers above 0, got {numbers}")
     return calibration
 
 
@@ -152,25 +169,39 @@ def probes() -> dict[str, Any]:
     """Run all probes in this process; `calibrate` asks for them in a process of their own."""
     import torch
 
+    runs: dict[tuple[str, Any], Callable[[], object]] = {
+        ("call", "element-wise"): _in_place(4),
+        ("call", "convolution"): _tiny_convolution(),
+        ("copy", 0): _copy(8),
+        **{("copy", size): _copy(size) for size in SETS},
+        **{("in place", size): _in_place(size // 2) for size in SETS},
+        **{(name, side): product(side) for name, product in _PRODUCTS.items() for side in SIDES},
+    }
     with torch.inference_mode():
-        calls = {
-            "element-wise": _rate(_tiny_addition()),
-            "convolution": _rate(_tiny_convolution()),
-        }
-        copies = {size: size * _rate(_copy(size), less=calls["element-wise"]) for size in SETS}
-        products = {name: max(side**3 * _rate(product(side)) for side in SIDES) for name, product in _PRODUCTS.items()}
+        best = _best_seconds(runs)
     return {
-        "multiply_adds_per_second": products,
-        "bandwidth_bytes_per_second": copies,
-        "call_seconds": {name: 1 / rate for name, rate in calls.items()},
+        "multiply_adds_per_second": {name: max(side**3 / best[name, side] for side in SIDES) for name in _PRODUCTS},
+        "bandwidth_bytes_per_second": {
+            size: size / min(best[what, size] - best[nothing] for what, nothing in _MOVES) for size in SETS
+        },
+        "call_seconds": {name: best["call", name] for name in ("element-wise", "convolution")},
     }
 
 
-def _tiny_addition() -> Callable[[], object]:
-    import torch
+_MOVES = (("copy", ("copy", 0)), ("in place", ("call", "element-wise")))  # and the same of next to nothing
 
-    x = torch.zeros(1)
-    return lambda: x.add_(1)
+
+def _best_seconds(runs: Mapping[Any, Callable[[], object]]) -> dict[Any, float]:
+    """Time each function in turns with the others; return the seconds of a call in the best turn."""
+    calls = {}
+    for key, run in runs.items():
+        run()
+        calls[key] = max(1, int(TURN_SECONDS / min(_timed(run, 1) for _ in range(3))))
+    best = dict.fromkeys(runs, math.inf)
+    for _ in range(ROUNDS):
+        for key, run in runs.items():
+            best[key] = min(best[key], _timed(run, calls[key]) / calls[key])
+    return best
 
 
 def _tiny_convolution() -> Callable[[], object]:
@@ -181,11 +212,19 @@ def _tiny_convolution() -> Callable[[], object]:
 
 
 def _copy(size: int) -> Callable[[], object]:
+    """Read and write so many bytes, in two places."""
     import torch
 
     source = torch.rand(size // 8)
     target = torch.empty_like(source)
     return lambda: target.copy_(source)
+
+
+def _in_place(size: int) -> Callable[[], object]:
+    """Read and write so many bytes each, in one place."""
+    import torch
+
+    return torch.zeros(size // 4).neg_
 
 
 def _product(dtype: str) -> Callable[[int], Callable[[], object]]:
@@ -202,20 +241,6 @@ def _product(dtype: str) -> Callable[[int], Callable[[], object]]:
 
 
 _PRODUCTS = {name: _product(name) for name in ("float32", "bfloat16", "int8")}
-
-
-def _rate(function: Callable[[], object], less: float | None = None) -> float:
-    """Calls a second, by the median of turns of calls; less: the rate of the calls themselves, to be taken off."""
-    function()
-    start = time.perf_counter()
-    function()
-    once = max(time.perf_counter() - start, 1e-7)
-    calls = max(1, int(SECONDS / 15 / once))
-    times: Sequence[float] = [_timed(function, calls) for _ in range(15)]
-    seconds = median(times) / calls
-    if less is not None:
-        seconds = max(seconds - 1 / less, seconds / 10)
-    return 1 / seconds
 
 
 def _timed(function: Callable[[], object], calls: int) -> float:
