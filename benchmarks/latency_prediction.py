@@ -2,7 +2,8 @@
 
 For each runtime: learn from random networks, predict every network of the zoo without running it, then measure each.
 None of the zoo's networks is among those that were learned from. Beside it what multiply-adds alone would tell: the
-time in proportion to them, with the factor that suits the zoo best. Machines are not equally fast all the time: random
+time in proportion to them, with the factor that suits the zoo best; AdderNets, which have next to none, are left out
+there. Machines are not equally fast all the time: random
 networks and the zoo's are each measured in turns with one small network, the reference.
 
 `--out docs/latency_zoo.json` keeps all figures for the page "Where theory fails".
@@ -18,7 +19,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.progress import track
@@ -38,6 +39,7 @@ from featherweight.networks import create, list_networks, network, on_meta_devic
 from featherweight.predictor import LatencyPredictor, learn, load_predictor, save_predictor
 
 SIDE = 224
+TURN_SECONDS = 0.008  # as when it learns
 
 
 def main() -> None:
@@ -63,19 +65,25 @@ def main() -> None:
         begin = time.monotonic()
         predicted = {name: predictor.predict(traced(name)) for name in those}
         predicting = time.monotonic() - begin
-        rows = {
-            name: {**predicted[name].in_all(), "measured_seconds": seconds, "known_to": half}
-            for name, seconds, half in measured({name: traces[name] for name in those}, predictor, options)
-        }
+        rows, references = {}, []
+        for name, one in measured({name: traces[name] for name in those}, predictor, options):
+            half = (one.high_seconds - one.low_seconds) / 2 / one.median_seconds
+            rows[name] = {
+                **predicted[name].in_all(),
+                "measured_seconds": one.median_seconds * predictor.reference_seconds, "known_to": half,
+            }  # fmt: skip
+            references.append(one.reference_seconds)
         found["runtimes"][runtime] = {
-            "learned_from": predictor.networks, "learning_seconds": learning, "predicting_seconds": predicting,
-            "networks": rows,
+            "learned_from": predictor.networks, "learning_seconds": None if options.kept else learning,
+            "predicting_seconds": predicting, "networks": rows,
+            "reference_seconds": {"learning": predictor.reference_seconds, "measuring": median(references)},
         }  # fmt: skip
         print(
             f"{runtime}, {options.threads} thread{'s' if options.threads > 1 else ''}: {len(rows)} networks at {SIDE}"
         )
-        report(rows, {name: found["networks"][name]["multiply_adds"] for name in rows})
-        print(f"  learned from {predictor.networks} networks in {learning:.0f} s (bar 300)")
+        report(rows, found["networks"])
+        how = "kept from before" if options.kept else f"in {learning:.0f} s (bar 300)"
+        print(f"  learned from {predictor.networks} networks, {how}")
         print(f"  the zoo traced and predicted in {predicting:.1f} s (bar 30)", flush=True)
         if options.out is not None:
             write_atomically(options.out, json.dumps(found, indent=1) + "\n")
@@ -87,7 +95,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=200.0, help="of measuring random networks, for each runtime")
     parser.add_argument("--kept", action="store_true", help="take this machine's predictors where there are any")
-    parser.add_argument("--rounds", type=int, default=9, help="turns in which each network is measured")
+    parser.add_argument("--rounds", type=int, default=9, help="turns in which each network is measured, 6 or more")
     parser.add_argument("--networks", default="*", help="pattern of their names")
     parser.add_argument("--out", type=Path, help="JSON file for all figures; those of other runtimes of that day stay")
     return parser.parse_args()
@@ -127,35 +135,42 @@ def learned(runtime: str, ceilings: Calibration, seconds: float, *, anew: bool) 
     return predictor
 
 
+class InReferences(NamedTuple):
+    """What a network takes, in runs of the reference network, with the ends of the interval of 95 %."""
+
+    median_seconds: float
+    low_seconds: float
+    high_seconds: float
+    reference_seconds: float
+
+
 def measured(
     traces: Mapping[str, Sequence[OpCall]], predictor: LatencyPredictor, options: argparse.Namespace
-) -> Iterator[tuple[str, float, float]]:
-    """Measure each network in turns with the reference, whose time says how fast the machine is at the moment.
-
-    Yields: name, seconds if the machine were as fast as when the predictor learned, and half of the interval that holds
-        the median with 95 % probability, as a share.
-    """
+) -> Iterator[tuple[str, InReferences]]:
+    """Measure each network in turns with the reference, whose time says how fast the machine is at the moment."""
     with Worker(predictor.runtime, predictor.threads, 600.0) as worker:
         for name, calls in track(traces.items(), f"measuring in {predictor.runtime}", console=Console(stderr=True)):
             shape = calls[0].outputs[0].shape[1:]
             try:
                 worker.ask(do="load", network=name, options={}, batch=1, shape=shape, compare=False)
-                ratios = worker.ask(do="in_references", turns=options.rounds, seconds=0.02)["ratios"]
+                answer = worker.ask(do="in_references", turns=options.rounds, seconds=TURN_SECONDS)
             except WorkerError as error:
                 print(f"  {name} failed: {error}")
                 continue
-            found = latency_of(ratios)
-            half = (found.high_seconds - found.low_seconds) / 2 / found.median_seconds
-            yield name, found.median_seconds * predictor.reference_seconds, half
+            found = latency_of(answer["ratios"])
+            assert found.confidence >= 0.95
+            yield name, InReferences(found.median_seconds, found.low_seconds, found.high_seconds, answer["reference"])
 
 
-def report(rows: Mapping[str, Mapping[str, Any]], multiply_adds: Mapping[str, int]) -> None:
-    """Print the errors of the predictor and of multiply-adds alone; networks without a multiply-add are left out."""
-    names = [name for name in rows if multiply_adds[name]]
+def report(rows: Mapping[str, Mapping[str, Any]], counts: Mapping[str, Mapping[str, Any]]) -> None:
+    """Print the errors of the predictor and of multiply-adds alone."""
+    every = [row["measured_seconds"] for row in rows.values()]
+    line("predictor", [row["seconds"] for row in rows.values()], every, "(bars 8 %, 20 %, 0.98)")
+    names = [name for name in rows if counts[name]["family"] != "AdderNet"]
     truth = [rows[name]["measured_seconds"] for name in names]
-    factor = median(seconds / multiply_adds[name] for name, seconds in zip(names, truth, strict=True))
-    line("predictor", [rows[name]["seconds"] for name in names], truth, "(bars 8 %, 20 %, 0.98)")
-    line("multiply-adds", [multiply_adds[name] * factor for name in names], truth, "")
+    multiply_adds = [counts[name]["multiply_adds"] for name in names]
+    factor = median(seconds / number for seconds, number in zip(truth, multiply_adds, strict=True))
+    line("multiply-adds", [number * factor for number in multiply_adds], truth, "")
     inside = sum(row["low_seconds"] <= row["measured_seconds"] <= row["high_seconds"] for row in rows.values())
     noise = median(row["known_to"] for row in rows.values())
     print(f"  measured within the interval of 90 %: {inside} of {len(rows)}; measured times are known to {noise:.1%}")

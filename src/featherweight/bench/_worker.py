@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._runtimes import Prepared
 
 REFERENCE = {"seed": 3, "resolution": 112}  # of `random_network`: what tells how fast the machine is at the moment
-LONG_SECONDS = 5.0  # of turns
+LEAST_TURNS, LONG_SECONDS = 6, 5.0  # of turns
 RANDOM = "random_network"  # stands for `featherweight.networks.random_network`, with its arguments as options
 
 
@@ -133,7 +133,7 @@ class Bench:
     def _turns(self, turns: int, seconds: float) -> Iterator[tuple[float, float]]:
         """Run the reference, then the network; yield the ratio of their times and that of the reference.
 
-        Of networks that take long, three turns have to do.
+        Of networks that take long, six turns have to do: the fewest that give an interval of 95 %.
         """
         from ._runtimes import RUNTIMES, Prepared
 
@@ -144,7 +144,7 @@ class Bench:
         both = [(run, _runs(run, seconds)) for run in (self.reference, self.run)]
         end = time.perf_counter() + LONG_SECONDS
         for turn in range(turns):
-            if turn >= 3 and time.perf_counter() > end:
+            if turn >= LEAST_TURNS and time.perf_counter() > end:
                 return
             times = []
             gc.disable()

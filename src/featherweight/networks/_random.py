@@ -10,7 +10,7 @@ from torch import nn
 from featherweight import blocks as b
 from featherweight.cost import meta_twin
 
-from ._random_blocks import MAKERS, Draw, rounded
+from ._random_blocks import COMMON, MAKERS, Draw, rounded
 
 ATTEMPTS = 100  # at a block that fits the channels before it
 LAST_SIDE = 7  # of the map behind which a network ends
@@ -47,7 +47,8 @@ def random_network(
     channels = rng.choice(WIDTHS[:5] if most == MOST[0] else WIDTHS)
     late = resolution >= 64 and rng.random() < 0.3
     stem, side = _stem(draw, in_channels, channels, resolution, full_size=late)
-    sorts = rng.sample(sorted(MAKERS.keys() if adders else MAKERS.keys() - {"adder"}), 3)
+    known = sorted(MAKERS.keys() if adders else MAKERS.keys() - {"adder"})
+    sorts = rng.sample(known, 3, counts=[COMMON.get(name, 1) for name in known])
     body: list[nn.Module] = []
     for stage in count(1):
         wanted = min(most, channels * rng.uniform(1.1, 2.5))

@@ -9,7 +9,8 @@ from torch import nn
 
 from featherweight import blocks as b
 
-ACTIVATIONS = ("relu", "relu", "relu6", "silu", "hard_swish", "leaky_relu")
+ACTIVATIONS = ("relu", "relu", "relu6", "silu", "silu", "hard_swish", "hard_swish", "leaky_relu")
+COMMON = {"inverted": 4, "fused": 2, "separable": 2, "convolution": 2}  # times as likely as any other sort of block
 
 
 class Drawn(NamedTuple):
@@ -25,7 +26,7 @@ class Draw:
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng
         self.activation = rng.choice(ACTIVATIONS)
-        self.attends = rng.random() < 0.3
+        self.attends = rng.random() < 0.4
         self.kernels = rng.choice([(3,), (3,), (3, 5), (5, 7)])
 
     def hidden(self, channels: float, ratios: tuple[float, ...] = (1, 2, 3, 4, 6)) -> int:

@@ -8,7 +8,8 @@ from featherweight.cost._formulas import FREE, rule
 from ._units import Unit
 
 WIDTH = 4  # bytes of a float32
-COSTLY = frozenset(("sigmoid", "silu", "hardswish", "hardsigmoid", "tanh", "gelu", "mish", "elu", "div"))
+EXPONENTIAL = frozenset(("sigmoid", "silu", "tanh", "gelu", "mish", "elu", "softplus", "div"))  # costly for each value
+PIECEWISE = frozenset(("hardswish", "hardsigmoid"))  # a few operations for each value
 
 
 def group_of(kind: str) -> str:
@@ -61,6 +62,7 @@ def features(unit: Unit) -> tuple[float, ...]:
     activations = sum(_size(t) for t in {t.storage: t for t in root.inputs if t.role == "activation"}.values())
     weights = sum(_size(t) for t in root.inputs if t.role != "activation")
     written = max(1, _written(unit))
+    prices = [_price(call) for call in unit.tail]
     return (
         *_shape(root),
         log2(1 + activations),
@@ -68,13 +70,17 @@ def features(unit: Unit) -> tuple[float, ...]:
         log2(1 + written),
         0.0 if root.op in FREE else log2(1 + rule(root).mix(root).total),
         float(len(root.inputs)),
-        float(sum(c.op.removesuffix("_") in COSTLY for c in unit.tail)),
-        float(sum(c.op.removesuffix("_") not in COSTLY and rule(c).kind(c) == "activation" for c in unit.tail)),
-        float(sum(rule(c).kind(c) == "element-wise" for c in unit.tail)),
+        *(float(prices.count(sort)) for sort in ("exponential", "piecewise", "activation", "element-wise")),
         log2(1 + _read_by_tail(unit) / written),
         float(any(not _blocked(one) for one in unit.before)),
         float(any(not _blocked(one) for one in unit.after)),
     )
+
+
+def _price(call: OpCall) -> str:
+    """Name the sort of an operator that others end with, by what it costs for each value."""
+    name = call.op.removesuffix("_")
+    return "exponential" if name in EXPONENTIAL else "piecewise" if name in PIECEWISE else rule(call).kind(call)
 
 
 def _blocked(unit: Unit) -> bool:

@@ -16,6 +16,7 @@ ORIGINS = {
     "LeakyRelu": ("leaky_relu",), "HardSigmoid": ("hardsigmoid",), "HardSwish": ("hardswish",),
     "Sigmoid": ("sigmoid", "silu"), "BatchNormalization": ("native_batch_norm",), "ReduceMax": ("max",),
 }  # fmt: skip
+MOST_ASTRAY = 0.25  # of the time, in nodes whose names tell no unit: they go with what runs before them
 _REORDER = re.compile(r"_[a-z]{3,6}_[a-z]{3,6}_(/.*)$")  # OpenVINO names it after what it stands between
 _ENDINGS = re.compile(r"(/WithoutBiases|/QuickGeluFusion/|/GatherSliceToSplitFusion|_output_\d+|_nchwc|_token_\d+)+$")
 _COUNTER = re.compile(r"_\d+$")
@@ -34,7 +35,8 @@ def seconds_of_units(units: Sequence[Unit], nodes: Mapping[str, float]) -> list[
     Args:
         units: as `merged_units` or, where each node's name starts with its number in order, `single_units` gives them.
         nodes: name -> seconds, in the order in which they run.
-    Raises: MismatchError: nodes that are numbered do not match the units.
+    Raises: MismatchError: nodes that are numbered do not match the units, or nodes whose names say nothing take a good
+        part of the time.
     """
     if all(name[:1].isdecimal() for name in nodes):
         return _in_order(units, nodes)
@@ -46,15 +48,22 @@ def seconds_of_units(units: Sequence[Unit], nodes: Mapping[str, float]) -> list[
     seconds = dict.fromkeys(units, 0.0)
     current: Sequence[Unit] = units[:1]
     waiting = 0.0
+    astray: dict[str, float] = {}
     for name, spent in nodes.items():
         owners = _owners(name, places)
         if not owners and name.startswith("ReorderInput"):
             waiting += spent
             continue
+        if not owners and not name.startswith("ReorderOutput"):
+            astray[name] = spent
         current = owners or current
         for unit in current:
             seconds[unit] += (spent + waiting) / len(current)
         waiting = 0.0
+    share = sum(astray.values()) / max(sum(nodes.values()), 1e-12)
+    if share > MOST_ASTRAY:
+        worst = max(astray, key=lambda name: astray[name])
+        raise MismatchError(f"{share:.0%} of the time is in nodes of no layer that is known, most in {worst!r}")
     return [seconds[unit] for unit in units]
 
 
