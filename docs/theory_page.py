@@ -61,8 +61,8 @@ def theory_page(record: Mapping[str, Any]) -> str:
             ],
         ),
         "The predictor has seen none of these networks: it learned from random ones. How those are drawn was changed "
-        "once after a look at this table: networks that keep their pictures' size for long were added, because those "
-        "made for small pictures were predicted badly at this size.",
+        "after a look at this table: some keep their pictures' size for long now, as networks made for small pictures "
+        "do, and the blocks and activations of MobileNets and EfficientNets are drawn more often than others.",
         "Measured times are medians of turns with a small reference network, known to what stands behind ±, and told "
         "as if the machine were as fast as it was while the predictor learned; it is shared. The reference took "
         + ", ".join(reference_words(name, runtime) for name, runtime in runtimes.items())
