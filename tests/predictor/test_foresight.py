@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from featherweight._fit import _choose, _foresight
-from featherweight._fit._choose import Probed, contenders
+from featherweight._fit._choose import NothingFitsError, Probed, contenders
 from featherweight.predictor import save_predictor
 from featherweight.search import Budget, candidates
 
@@ -24,6 +24,7 @@ def measured(monkeypatch):
     asked: list[str] = []
 
     def measure(few, learner, threads):
+        assert few, "there is nothing to measure, and the real one divides by how many there are"
         asked.extend(one.id for one in few)
         return Probed({one.id: one.multiply_adds * 1e-9 for one in few}, 0.1)
 
@@ -49,6 +50,12 @@ def test_what_is_foreseen_to_be_too_slow_is_not_measured(few, measured):
 def test_a_wrong_foresight_does_not_leave_one_with_nothing(few, measured):
     found, _, _ = chosen(few, Budget(latency_seconds=1e-3), lambda one: 1.0)
     assert measured and any(one.status != "over budget" for one in found)
+
+
+def test_where_all_is_foreseen_and_is_too_slow_the_nearest_is_named(few, measured):
+    with pytest.raises(NothingFitsError, match=r"the limit that binds is the latency. Nearest: "):
+        chosen(few, Budget(latency_seconds=1e-9), lambda one: 1.0)
+    assert measured
 
 
 def test_without_limit_or_calibration_all_is_measured(monkeypatch, tmp_path, predictor):
