@@ -1,5 +1,6 @@
 """The roofline: closed forms for bytes and bounds, sums that add up, and models that cannot be measured."""
 
+import gc
 import sys
 import time
 from dataclasses import replace
@@ -14,6 +15,7 @@ from featherweight.bench import _roofline as measuring
 from featherweight.bench._clock import operator_times
 from featherweight.bench._layer_times import block_of
 from featherweight.bench._roofline import NO_LAYER, call_time, operations_of
+from featherweight.bench._worker import Bench
 from featherweight.cost import TraceError, UnknownOperatorError, trace
 from featherweight.networks import create, networks
 
@@ -119,6 +121,38 @@ def test_any_module_is_measured_and_left_as_it_is() -> None:
     assert model.training and all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert [(row.name, row.kind) for row in found.layers] == [("0", "3x3"), ("1", "batch norm"), ("2", "activation")]
     assert found.input_shape == (3, 16, 16) and found.batch == 2
+
+
+class Broken(nn.Module):
+    """Fails at its fourth pass, the first that is timed; tells whether garbage collection was on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[bool] = []
+
+    def forward(self, x):
+        self.seen.append(gc.isenabled())
+        if len(self.seen) == 4:
+            raise KeyboardInterrupt
+        return x.relu()
+
+
+def test_garbage_collection_rests_and_is_on_again() -> None:
+    model = Broken()
+    with pytest.raises(KeyboardInterrupt):
+        operator_times(model, np.zeros((1, 1, 2, 2), np.float32), 2)
+    assert model.seen == [True, True, True, False] and gc.isenabled()
+
+
+@pytest.mark.parametrize(
+    ("do", "words"), [("time", {"runs": 3}), ("in_references", {"turns": 3, "seconds": 0.0})]
+)
+def test_a_child_collects_garbage_again_after_a_failed_run(do, words) -> None:
+    model, bench = Broken(), Bench("eager", 1, [])
+    bench.run, bench.reference = lambda: model(torch.zeros(1, 1, 2, 2)), lambda: None
+    with pytest.raises(KeyboardInterrupt):
+        getattr(bench, do)(**words)
+    assert not model.seen[-1] and gc.isenabled()
 
 
 class Sleep(nn.Module):

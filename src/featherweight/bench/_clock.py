@@ -1,6 +1,5 @@
 """The time of each operator of a network in eager PyTorch, measured where it runs, among the others."""
 
-import gc
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from featherweight.cost._latency import no_garbage_collection
 
 TINY_CALLS = 50
 HELD = 4  # a block holds its input while its convolution, batch norm and activation run
@@ -74,15 +75,14 @@ def operator_times(model: nn.Module, x: np.ndarray, turns: int) -> dict[str, Any
     with torch.no_grad():
         for _ in range(3):
             model(given)
-        gc.disable()
-        for _ in range(turns):
-            with Stopwatch() as clock:
+        with no_garbage_collection():
+            for _ in range(turns):
+                with Stopwatch() as clock:
+                    model(given)
+                clocks.append(clock)
+                start = time.perf_counter()
                 model(given)
-            clocks.append(clock)
-            start = time.perf_counter()
-            model(given)
-            whole.append(time.perf_counter() - start)
-        gc.enable()
+                whole.append(time.perf_counter() - start)
         taken_off = clock_seconds()
     order = sorted(range(turns), key=lambda turn: sum(clocks[turn].seconds) + whole[turn])
     kept = sorted(order[: (turns + 1) // 2])

@@ -58,7 +58,8 @@ def measure_latency(
     end = time.perf_counter() + (float("inf") if max_seconds is None else max_seconds)
     times: dict[str, list[float]] = {name: [] for name in callables}
     names = list(callables)
-    with _no_garbage_collection():
+    gc.collect()
+    with no_garbage_collection():
         # The warm-up may take a quarter of the time, shared equally.
         share = (end - time.perf_counter()) / 4 / len(names)
         for function in callables.values():
@@ -115,9 +116,15 @@ def _timed(function: Callable[[], object]) -> float:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """Put garbage collection off meanwhile; afterwards it is as it was, whatever happens.
+
+    Example:
+        >>> with no_garbage_collection():
+        ...     gc.isenabled()
+        False
+    """
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield
