@@ -67,7 +67,8 @@ def operator_times(model: nn.Module, x: np.ndarray, turns: int) -> dict[str, Any
         x: float32 [N, C, H, W].
         turns: one timed pass of each sort.
     Returns: "operators", the name of each call in order; "seconds" of each; "whole", the seconds of a pass in every
-        turn that counts; "clock_seconds", what was taken off for a convolution and for any other operator.
+        turn that counts, and "every_whole", in every turn; "clock_seconds", what was taken off for a convolution and
+        for any other operator.
     """
     given = torch.from_numpy(x)
     clocks: list[Stopwatch] = []
@@ -92,6 +93,7 @@ def operator_times(model: nn.Module, x: np.ndarray, turns: int) -> dict[str, Any
         "operators": names,
         "seconds": [max(0.0, s - taken_off[_sort(name)]) for name, s in zip(names, seconds, strict=True)],
         "whole": [whole[turn] for turn in kept],
+        "every_whole": whole,
         "clock_seconds": taken_off,
     }
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import comb
 from statistics import median
 
+CONFIDENCE = 0.95  # of an interval that is shown
+
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
@@ -85,7 +87,7 @@ def latency_of(seconds: list[float]) -> Latency:
     """
     ordered, n = sorted(seconds), len(seconds)
     k, outside = 1, 2 / 2**n  # `outside`: probability that fewer than k runs fall on one of the two sides
-    while 2 * (k + 1) <= n and outside + 2 * comb(n, k) / 2**n <= 0.05:
+    while 2 * (k + 1) <= n and outside + 2 * comb(n, k) / 2**n <= 1 - CONFIDENCE:
         outside += 2 * comb(n, k) / 2**n
         k += 1
     return Latency(
