@@ -112,8 +112,17 @@ def test_verdicts_are_by_the_ratio_within_each_turn(monkeypatch) -> None:
     assert isinstance(failed.after, Failure) and failed.speed == 0 and "SIGABRT" in failed.after.reason
 
 
+@pytest.mark.parametrize(("rounds", "verdict"), [(1, "unclear"), (5, "unclear"), (6, "faster")])
+def test_too_few_turns_give_no_verdict(monkeypatch, rounds, verdict) -> None:
+    monkeypatch.setattr(advising, "Worker", Scripted)
+    ((folded,),) = advise([Subject(network="squeezenet")], runtimes=["folded"], rounds=rounds)
+    assert (folded.verdict, folded.speed) == (verdict, 2) and (folded.confidence >= 0.95) == (verdict == "faster")
+
+
 def test_what_the_interval_allows_to_say() -> None:
     measured = {"change": None, "before": None, "after": None, "facts_before": None, "facts_after": None}
+    assert Advice(**measured, speed=2, low_speed=2, high_speed=2, confidence=0.9375).verdict == "unclear"
+    measured["confidence"] = 0.96
     assert Advice(**measured, speed=1.3, low_speed=0.9, high_speed=1.5).verdict == "unclear"
     assert Advice(**measured, speed=1.01, low_speed=1.005, high_speed=1.02).verdict == "no difference"
     assert Advice(**measured, speed=1.3, low_speed=1.1, high_speed=1.5).verdict == "faster"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from featherweight.cost import latency_of
+from featherweight.cost._latency import CONFIDENCE
 from featherweight.networks import Published, analyze, load_model, network, variants
 
 from ._changes import Change, changes
@@ -41,7 +42,8 @@ class Advice:
         before: the network as it is.
         after: with the change, or why that failed.
         speed: how many times as fast it is with the change: the median over the turns; 0 where it failed.
-        low_speed, high_speed: the ends of its 95 % confidence interval.
+        low_speed, high_speed: the ends of its confidence interval.
+        confidence: that the interval holds the median; at least 0.95 from six turns on.
         facts_before, facts_after: what else the change alters; equal for another runtime.
     """
 
@@ -51,14 +53,20 @@ class Advice:
     speed: float
     low_speed: float
     high_speed: float
+    confidence: float
     facts_before: Facts
     facts_after: Facts
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval allows to say: there is no difference where all of it is within 3 % of 1."""
+        """What the interval allows to say: there is no difference where all of it is within 3 % of 1.
+
+        Too few turns give no interval of 95 %, and so no verdict.
+        """
         if isinstance(self.after, Failure):
             return "failed"
+        if self.confidence < CONFIDENCE:
+            return "unclear"
         if 1 - NOISY <= self.low_speed <= self.high_speed <= 1 + NOISY:
             return "no difference"
         if self.low_speed <= 1 <= self.high_speed:
@@ -130,6 +138,7 @@ def _advice(change: Change, as_is: Turns, other: Turns) -> Advice:
         speed=speed.median_seconds,
         low_speed=speed.low_seconds,
         high_speed=speed.high_seconds,
+        confidence=speed.confidence,
         facts_before=facts(before.subject, shape),
         facts_after=facts(change.subject, shape),
     )

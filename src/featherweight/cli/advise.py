@@ -33,7 +33,7 @@ def advise(
     input_size: Annotated[
         str | None, typer.Option("--input", help="Side in pixels, or channels x height x width: 224 or 3x224x224.")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns that each change has.")] = 20,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns that each change has; six or more for a verdict.")] = 20,
     store: Annotated[
         str | None, typer.Option(help="SQLite file that keeps the results, or 'none'. Default: one in your home.")
     ] = None,
@@ -44,8 +44,8 @@ def advise(
     Tried are the other runtimes (folded batch norms, channels-last memory, int8 and ONNX among them), fewer groups
     where fewer were published, and widths up to an eighth away under which more channel counts are multiples of 16.
     Each change takes turns with the network as it is; "speed" is how many times as fast it is, with the interval that
-    holds the median with 95 % probability; where that holds 1 and is wide, the verdict is "unclear". A change that does
-    not help is listed, too.
+    holds the median with 95 % probability; where that holds 1 and is wide, or less than six turns give none, the
+    verdict is "unclear". A change that does not help is listed, too.
 
     Another runtime keeps the weights; "logits off" is the largest difference from eager PyTorch's, as a share of the
     largest: int8 ranges come from noise here, so measure accuracy before you ship. Other groups or widths are other
@@ -118,6 +118,7 @@ def _title(advice: "list[Advice]") -> str:
 def _rows(advice: "list[Advice]") -> Iterator[list[str]]:
     from featherweight._units import format_count, format_seconds
     from featherweight.bench import Failure
+    from featherweight.cost._latency import CONFIDENCE
 
     yield [
         "change", "before", "after", "speed", "95 %", "verdict", "logits off", "parameters", "multiply-adds", "top-1",
@@ -130,9 +131,10 @@ def _rows(advice: "list[Advice]") -> Iterator[list[str]]:
             continue
         same = one.change.kind == "runtime"
         facts = one.facts_after
+        told = one.confidence >= CONFIDENCE
         yield [
             one.change.says, before, format_seconds(one.after.latency.median_seconds), f"{one.speed:.2f}x",
-            f"{one.low_speed:.2f} - {one.high_speed:.2f}", one.verdict,
+            f"{one.low_speed:.2f} - {one.high_speed:.2f}" if told else "-", one.verdict,
             f"{one.after.difference:.1e}" if same else "to be trained", "same" if same else format_count(facts.params),
             "same" if same else format_count(facts.multiply_adds),
             "same" if same else "?" if facts.top1 is None else f"{facts.top1:.1f} %", one.after.noise,
