@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from featherweight.bench import Failure, Measurement, RuntimeMissingError, Subject, WorkerError, advise, changes
+from featherweight.bench import Failure, Measurement, RuntimeMissingError, Subject, advise, changes
 from featherweight.bench import _advise as advising
 from featherweight.bench._advise import Advice, facts
 from featherweight.bench._changes import better_widths, fewer_groups, rounding
@@ -129,9 +129,11 @@ def test_what_the_interval_allows_to_say() -> None:
     assert Advice(**measured, speed=0.9, low_speed=0.8, high_speed=0.95).verdict == "slower"
 
 
-def test_a_network_that_cannot_run_as_it_is(monkeypatch) -> None:
-    with pytest.raises(WorkerError, match=r"lenet5_bn in eager cannot be measured: .*got 2"):
-        next(advise([Subject(network="lenet5_bn", input_shape=(2, 32, 32))], runtimes=[], rounds=1))
+def test_a_network_that_cannot_run_as_it_is_leaves_the_others_alone() -> None:
+    wrong, right = (Subject(network="lenet5_bn", input_shape=(channels, 32, 32)) for channels in (2, 1))
+    first, (second,), third = advise([wrong, right, wrong], runtimes=["folded"], rounds=1, warm_up_seconds=0.1)
+    assert isinstance(first, Failure) and isinstance(third, Failure) and "got 2" in first.reason
+    assert (first.subject, first.runtime) == (wrong, "eager") and isinstance(second.after, Measurement)
 
 
 def test_wrong_words() -> None:

@@ -11,7 +11,7 @@ from featherweight.networks import Published, analyze, load_model, network, vari
 
 from ._changes import Change, changes
 from ._measure import NOISY, Entry, Failure, Measurement, Subject, Turns, take_turns
-from ._process import Worker, WorkerError
+from ._process import Worker
 from ._runtimes import RuntimeMissingError, missing
 
 Verdict = Literal["faster", "no difference", "unclear", "slower", "failed"]
@@ -85,8 +85,10 @@ def advise(
     warm_up_seconds: float = 2.0,
     timeout_seconds: float = 600.0,
     progress: Callable[[str], None] = lambda line: None,
-) -> Iterator[list[Advice]]:
+) -> Iterator[list[Advice] | Failure]:
     """Measure what would make networks faster here; the list of each network begins with what helps most.
+
+    Of a network that cannot be run as it is comes why; the others go on.
 
     The network as it is and all its changes live in processes of their own and take turns; the speed of a change is
     taken within each turn. What does not help is listed, too.
@@ -102,7 +104,6 @@ def advise(
     Raises:
         RuntimeMissingError: a runtime that is asked for does not exist or cannot run here.
         ValueError: a number that is not positive.
-        WorkerError: a network cannot be run as it is.
     """
     if min(threads, batch, rounds) < 1:
         raise ValueError(f"threads, batch and rounds must be 1 or more; got {threads}, {batch} and {rounds}")
@@ -121,7 +122,8 @@ def advise(
                 entries, batch, rounds=rounds, warm_up_seconds=warm_up_seconds, progress=progress
             )
         if isinstance(as_is.result, Failure):
-            raise WorkerError(f"{entries[0]} cannot be measured: {as_is.result.reason}")
+            yield as_is.result
+            continue
         found = [_advice(change, as_is, other) for change, other in zip(tried, others, strict=True)]
         yield sorted(found, key=lambda advice: -advice.speed)
 
