@@ -79,6 +79,16 @@ def test_a_calibrated_machine_foresees_its_own_times(monkeypatch, tmp_path, pred
     assert 0 < foresee(small) < foresee(large)
 
 
+def test_nothing_is_foreseen_of_what_cannot_be_predicted(monkeypatch, tmp_path, predictor):
+    """That predictor has seen no adder layers."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(_foresight, "RUNTIME", "eager")
+    save_predictor(predictor)
+    foresee = _foresight.foresight(Budget(latency_seconds=1e-3), 1, lambda line: None)
+    adders = SimpleNamespace(network="adder_resnet20", options={}, resolution=32)
+    assert foresee is not None and foresee(adders) == 0  # so it is measured
+
+
 def test_a_damaged_calibration_is_told_and_does_not_stop_the_run(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     path = _foresight.predictor_path("onnxruntime", 1)
