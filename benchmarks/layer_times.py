@@ -35,11 +35,12 @@ def main() -> None:
         wholes = [run.whole_seconds for run in runs]
         sums = [run.whole_seconds - run.overhead_seconds for run in runs]
         ratios[name] = median(total / whole for total, whole in zip(sums, wholes, strict=True))
-        noise = max(run.uncertainty for run in runs)
+        noises = [run.uncertainty for run in runs if run.uncertainty is not None]
+        known = f"known to {max(noises):.0%}" if noises else "too few turns to tell noise"
         mark = "" if abs(ratios[name] - 1) <= BAR else "  outside the bar"
         print(
             f"{name:20} {median(sums) * 1e3:7.2f} ms / {median(wholes) * 1e3:7.2f} ms = {ratios[name]:.3f}   "
-            f"known to {noise:.0%}{mark}",
+            f"{known}{mark}",
             flush=True,
         )
     inside = sum(abs(ratio - 1) <= BAR for ratio in ratios.values())

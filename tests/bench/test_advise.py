@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from featherweight.bench import Failure, Measurement, RuntimeMissingError, Subject, WorkerError, advise, changes
+from featherweight.bench import Failure, Measurement, RuntimeMissingError, Subject, advise, changes
 from featherweight.bench import _advise as advising
 from featherweight.bench._advise import Advice, facts
 from featherweight.bench._changes import better_widths, fewer_groups, rounding
@@ -112,17 +112,28 @@ def test_verdicts_are_by_the_ratio_within_each_turn(monkeypatch) -> None:
     assert isinstance(failed.after, Failure) and failed.speed == 0 and "SIGABRT" in failed.after.reason
 
 
+@pytest.mark.parametrize(("rounds", "verdict"), [(1, "unclear"), (5, "unclear"), (6, "faster")])
+def test_too_few_turns_give_no_verdict(monkeypatch, rounds, verdict) -> None:
+    monkeypatch.setattr(advising, "Worker", Scripted)
+    ((folded,),) = advise([Subject(network="squeezenet")], runtimes=["folded"], rounds=rounds)
+    assert (folded.verdict, folded.speed) == (verdict, 2) and (folded.confidence >= 0.95) == (verdict == "faster")
+
+
 def test_what_the_interval_allows_to_say() -> None:
     measured = {"change": None, "before": None, "after": None, "facts_before": None, "facts_after": None}
+    assert Advice(**measured, speed=2, low_speed=2, high_speed=2, confidence=0.9375).verdict == "unclear"
+    measured["confidence"] = 0.96
     assert Advice(**measured, speed=1.3, low_speed=0.9, high_speed=1.5).verdict == "unclear"
     assert Advice(**measured, speed=1.01, low_speed=1.005, high_speed=1.02).verdict == "no difference"
     assert Advice(**measured, speed=1.3, low_speed=1.1, high_speed=1.5).verdict == "faster"
     assert Advice(**measured, speed=0.9, low_speed=0.8, high_speed=0.95).verdict == "slower"
 
 
-def test_a_network_that_cannot_run_as_it_is(monkeypatch) -> None:
-    with pytest.raises(WorkerError, match=r"lenet5_bn in eager cannot be measured: .*got 2"):
-        next(advise([Subject(network="lenet5_bn", input_shape=(2, 32, 32))], runtimes=[], rounds=1))
+def test_a_network_that_cannot_run_as_it_is_leaves_the_others_alone() -> None:
+    wrong, right = (Subject(network="lenet5_bn", input_shape=(channels, 32, 32)) for channels in (2, 1))
+    first, (second,), third = advise([wrong, right, wrong], runtimes=["folded"], rounds=1, warm_up_seconds=0.1)
+    assert isinstance(first, Failure) and isinstance(third, Failure) and "got 2" in first.reason
+    assert (first.subject, first.runtime) == (wrong, "eager") and isinstance(second.after, Measurement)
 
 
 def test_wrong_words() -> None:

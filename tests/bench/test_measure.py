@@ -117,6 +117,7 @@ def test_noise_is_named():
     assert steady(drift=-0.04).noise == "drifted by -4%"
     assert steady(outliers=0.25).noise == "25% outliers"
     assert steady(latency=latency_of([0.9, 1.0, 1.1] * 4)).noise == "known to 10% only"
+    assert steady(latency=latency_of([1.0] * 5)).noise == "too few turns to tell"
 
 
 def test_drift_and_outliers_are_found():

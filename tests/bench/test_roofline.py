@@ -1,5 +1,6 @@
 """The roofline: closed forms for bytes and bounds, sums that add up, and models that cannot be measured."""
 
+import gc
 import sys
 import time
 from dataclasses import replace
@@ -12,8 +13,9 @@ from torch import nn
 from featherweight.bench import Calibration, Roofline, Subject, WorkerError, roofline
 from featherweight.bench import _roofline as measuring
 from featherweight.bench._clock import operator_times
-from featherweight.bench._layer_times import block_of
+from featherweight.bench._layer_times import block_of, uncertainty
 from featherweight.bench._roofline import NO_LAYER, call_time, operations_of
+from featherweight.bench._worker import Bench
 from featherweight.cost import TraceError, UnknownOperatorError, trace
 from featherweight.networks import create, networks
 
@@ -119,6 +121,66 @@ def test_any_module_is_measured_and_left_as_it_is() -> None:
     assert model.training and all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert [(row.name, row.kind) for row in found.layers] == [("0", "3x3"), ("1", "batch norm"), ("2", "activation")]
     assert found.input_shape == (3, 16, 16) and found.batch == 2
+
+
+class Broken(nn.Module):
+    """Fails at its fourth pass, the first that is timed; tells whether garbage collection was on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[bool] = []
+
+    def forward(self, x):
+        self.seen.append(gc.isenabled())
+        if len(self.seen) == 4:
+            raise KeyboardInterrupt
+        return x.relu()
+
+
+def test_garbage_collection_rests_and_is_on_again() -> None:
+    model = Broken()
+    with pytest.raises(KeyboardInterrupt):
+        operator_times(model, np.zeros((1, 1, 2, 2), np.float32), 2)
+    assert model.seen == [True, True, True, False] and gc.isenabled()
+
+
+@pytest.mark.parametrize(("do", "words"), [("time", {"runs": 3}), ("in_references", {"turns": 3, "seconds": 0.0})])
+def test_a_child_collects_garbage_again_after_a_failed_run(do, words) -> None:
+    model, bench = Broken(), Bench("eager", 1, [])
+    bench.run, bench.reference = lambda: model(torch.zeros(1, 1, 2, 2)), lambda: None
+    with pytest.raises(KeyboardInterrupt):
+        getattr(bench, do)(**words)
+    assert not model.seen[-1] and gc.isenabled()
+
+
+@pytest.mark.parametrize(("turns", "unsure"), [(5, True), (6, False)])
+def test_too_few_turns_do_not_pretend_to_be_sure(turns, unsure) -> None:
+    found = roofline(nn.ReLU(), (3, 8, 8), calibration=CEILINGS, turns=turns)
+    assert (found.uncertainty is None) == unsure
+
+
+def test_the_uncertainty_is_of_all_turns_and_holds_the_faster_half() -> None:
+    """A machine that is a third slower every other turn or so: passes chosen by their times would hide that."""
+    draw = np.random.default_rng(0)
+
+    def passes() -> list[float]:
+        return [float(s) for s in np.where(draw.random(20) < 0.4, 1.3, 1.0) + draw.normal(0, 0.01, 20)]
+
+    def figure(seconds: list[float]) -> float:
+        return float(np.mean(sorted(seconds)[:10]))
+
+    truth = np.mean([figure(passes()) for _ in range(4000)])
+    runs = [passes() for _ in range(500)]
+    held = sum(abs(figure(run) - truth) <= (uncertainty(run) or 0) * np.median(run) for run in runs)
+    assert held / len(runs) > 0.9
+    kept = sum(abs(figure(run) - truth) <= (uncertainty(sorted(run)[:10]) or 0) * np.median(run) for run in runs)
+    assert kept / len(runs) < 0.75  # what it was taken from before
+
+
+def test_a_noisy_turn_counts_though_its_time_is_not_kept(monkeypatch) -> None:
+    found = {"whole": [1.0] * 5, "every_whole": [1.0] * 5 + [1.5] * 5, "operators": ["relu"], "seconds": [1.0]}
+    monkeypatch.setattr("featherweight.bench._clock.operator_times", lambda *_: {**found, "clock_seconds": {}})
+    assert roofline(nn.ReLU(), (1, 2, 2), calibration=CEILINGS).uncertainty == pytest.approx(0.2)
 
 
 class Sleep(nn.Module):

@@ -3,6 +3,7 @@
 import pytest
 
 from featherweight.bench import Store
+from featherweight.bench import _advise as advising
 
 QUICK = ["squeezenet", "--input", "64", "--rounds", "2", "--runtimes", "folded"]
 
@@ -41,6 +42,28 @@ def test_wrong_words(featherweight, words, message):
     assert done.code == 2 and message in done.err, done.err
 
 
-def test_a_network_that_cannot_run_is_one_line(featherweight):
-    done = featherweight("advise", "lenet5_bn", "--input", "2x32x32", "--runtimes", "folded", "--store", "none")
-    assert done.code == 1 and "lenet5_bn in eager cannot be measured: " in done.err and "Traceback" not in done.err
+BOTH = ["lenet5_bn", "squeezenet", "lenet5_bn", "--input", "1x32x32", *QUICK[3:], "--store", "none"]
+
+
+def test_a_network_that_cannot_run_leaves_the_others_their_tables(featherweight):
+    done = featherweight("advise", *BOTH)
+    assert done.code == 1 and "squeezenet in eager cannot be measured: " in done.err and "Traceback" not in done.err
+    assert done.out.count("lenet5_bn, 1 x 1x32x32, in eager with 1 thread: ") == 2
+    done = featherweight("advise", *BOTH, "--json")
+    assert done.code == 1 and len(done.json["networks"]) == 2
+    assert [one["network"] for one in done.json["failed"]] == ["squeezenet"]
+
+
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_interrupted_it_has_told_what_was_finished(featherweight, monkeypatch, words):
+    taken = advising.take_turns
+
+    def interrupted(entries, *rest, **others):
+        if entries[0].subject.network == "squeezenet":
+            raise KeyboardInterrupt
+        return taken(entries, *rest, **others)
+
+    monkeypatch.setattr(advising, "take_turns", interrupted)
+    done = featherweight("advise", *BOTH, *words)
+    assert done.code == 130 and done.out.count("PyTorch, batch norms folded") == 1
+    assert not words or len(done.json["networks"]) == 1

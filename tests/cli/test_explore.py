@@ -5,8 +5,8 @@ import re
 import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -15,6 +15,7 @@ from featherweight.bench import Calibration, Measurement, Store, Subject, machin
 from featherweight.cli._latencies import ceilings, measured, predictors
 from featherweight.cost import Latency, OpCall
 from featherweight.networks import counts, list_networks, variants
+from featherweight.predictor import Prediction, PredictorError, UnitTime
 
 NARROW = "mobilenet_v2 width=0.5 @224"
 
@@ -31,8 +32,9 @@ def taken(network: str, seconds: float, *, batch: int = 1, side: int = 224, **op
         median_seconds=seconds, low_seconds=0.9 * seconds, high_seconds=1.2 * seconds, confidence=0.95, runs=20
     )
     return Measurement(
-        subject=Subject(network=network, options=options, input_shape=(3, side, side)), runtime="onnx", threads=1,
-        batch=batch, latency=latency, difference=0.0, load_seconds=1.0, outliers=0.0, drift=0.0, probe_seconds=1e-3,
+        subject=Subject(network=network, options=options, input_shape=(3, side, side)), runtime="onnxruntime",
+        threads=1, batch=batch, latency=latency, difference=0.0, load_seconds=1.0, outliers=0.0, drift=0.0,
+        probe_seconds=1e-3,
     )  # fmt: skip
 
 
@@ -46,8 +48,9 @@ def test_measurements_find_their_variant_and_the_latest_counts(tmp_path: Path) -
     store.add(second, taken("/somewhere/model.safetensors", 0.01))
     (series,), notes = measured(variants(), str(store.path))
     assert notes == []
-    assert (series.measured, series.runtime, series.threads, series.machine) == (True, "onnx", 1, machine())
+    assert (series.measured, series.runtime, series.threads, series.machine) == (True, "onnxruntime", 1, machine())
     assert {name: (one.seconds, one.date) for name, one in series.timings.items()} == {NARROW: (0.020, second.date)}
+    assert series.timings[NARROW].doubt == "noisy: known to 15% only"
 
 
 def test_machines_are_never_mixed(tmp_path: Path) -> None:
@@ -64,6 +67,32 @@ def test_machines_are_never_mixed(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("package", ["onnxruntime", "torch", "featherweight"])
+def test_versions_are_never_mixed(tmp_path: Path, package: str) -> None:
+    store = Store(tmp_path / "bench.sqlite")
+    old = store.begin()
+    for side in (224, 192):
+        store.add(old, taken("mobilenet_v2", 0.3, side=side))
+    with closing(sqlite3.connect(store.path)) as database, database:
+        database.execute("UPDATE runs SET versions = ?", (json.dumps(versions() | {package: "0.0.1"}),))
+    found, (note, _) = measured(variants(), str(store.path))
+    assert not found
+    assert f"Not shown: 2 measured in onnxruntime with {package} 0.0.1, this is {versions()[package]};" in note
+    new = store.begin()
+    store.add(new, taken("mobilenet_v2", 0.1))
+    (series,), (note,) = measured(variants(), str(store.path))
+    assert {name: one.seconds for name, one in series.timings.items()} == {"mobilenet_v2 @224": 0.1}
+    assert "Not shown: 1 measured" in note  # the other was measured again
+
+
+def test_a_runtime_that_is_no_more_is_said(tmp_path: Path) -> None:
+    store = Store(tmp_path / "bench.sqlite")
+    store.add(store.begin(), replace(taken("mobilenet_v2", 0.3), runtime="caffe"))
+    found, (note, _) = measured(variants(), str(store.path))
+    assert not found
+    assert "Not shown: 1 measured in caffe, which is no runtime here" in note
+
+
 def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     assert measured(variants(), None, wanted=False) == ([], [])
     found, (note,) = measured(variants(), str(tmp_path / "no.sqlite"))
@@ -78,8 +107,9 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
 def test_ceilings_are_those_of_the_calibration(at_home: Path) -> None:
     kept = Calibration(
         machine=machine(), versions=versions(), date="2030-05-17T09:00:00+00:00", threads=1,
-        multiply_adds_per_second={"float32": 5e10, "int8": 2e11}, bandwidth_bytes_per_second={2**18: 4e10, 2**28: 9e9},
-        call_seconds={"element-wise": 1e-6}, caches=[],
+        multiply_adds_per_second={"float32": 5e10, "bfloat16": 1e11, "int8": 2e11},
+        bandwidth_bytes_per_second={2**18: 4e10, 2**28: 9e9},
+        call_seconds={"convolution": 2e-6, "element-wise": 1e-6}, caches=[],
     )  # fmt: skip
     save_calibration(kept)
     (found,), notes = ceilings()
@@ -92,33 +122,67 @@ def test_ceilings_are_those_of_the_calibration(at_home: Path) -> None:
 
 
 class Predictor(NamedTuple):
-    """A microsecond for each call, all of it in the classifier's layer."""
+    """A microsecond for each call, all of it in the classifier's layer; nothing is known of adders, little of pools."""
 
     runtime: str = "eager"
     threads: int = 1
 
-    def predict(self, calls: Sequence[OpCall]) -> Any:
+    def predict(self, calls: Sequence[OpCall]) -> Prediction:
+        if any("adder2d" in call.op for call in calls):
+            raise PredictorError("97% of the operations are adder2d: nothing is known of them in eager")
         seconds = 1e-6 * len(calls)
-        return SimpleNamespace(seconds=seconds, low_seconds=seconds / 2, high_seconds=seconds * 2)
+        pools = any("max_pool" in call.op for call in calls)
+        classifier = [UnitTime("head.classifier", "fully connected", share) for share in (1e-6, 2e-6)]
+        return Prediction(
+            seconds=seconds, low_seconds=seconds / 2, high_seconds=seconds * 2, units=tuple(classifier),
+            unseen=("max_pool2d_with_indices",) if pools else (),
+        )  # fmt: skip
 
-    def layers(self, calls: Sequence[OpCall]) -> list[tuple[str, str, float]]:
-        return [("head.classifier", "fully connected", 1e-6), ("head.classifier", "fully connected", 2e-6)]
+
+def explored(
+    featherweight: Any, monkeypatch: pytest.MonkeyPatch, page: Path, pattern: str
+) -> tuple[Any, dict[str, Any]]:
+    """Run the command with that predictor; return its JSON and the page's data."""
+    monkeypatch.setattr("featherweight.cli._latencies.predictors", lambda: ([Predictor()], []))
+    answer = featherweight("explore", "--networks", pattern, "--store", "none", "--out", page, "--json")
+    assert answer.code == 0 and "No predicted latency" not in answer.err
+    text = page.read_text(encoding="utf-8")
+    return answer.json, json.loads(re.findall(r'id="zoo-data">(.*?)</script>', text)[0])
 
 
 def test_predictions_are_gathered_by_network_and_by_layer(
     featherweight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("featherweight.cli._latencies.predictors", lambda: ([Predictor()], []))
-    page = tmp_path / "page.html"
-    answer = featherweight("explore", "--networks", "mobilenet_v3_small", "--out", page, "--json")
-    assert "No predicted latency" not in answer.err
-    for row in answer.json["networks"]:
+    told, shown = explored(featherweight, monkeypatch, tmp_path / "page.html", "mobilenet_v3_small")
+    for row in told["networks"]:
         (one,) = row["latencies"]
         assert (one["runtime"], one["measured"], one["low_seconds"]) == ("eager", False, one["seconds"] / 2)
-        assert one["machine"] == machine()
-    text = page.read_text(encoding="utf-8")
-    shown = json.loads(re.findall(r'id="zoo-data">(.*?)</script>', text)[0])
+        assert one["machine"] == machine() and one["unseen"] == []
     assert shown["latencies"][0]["by_layer"] is True
+    assert {one["latencies"]["0"][4] for one in shown["networks"]} == {""}
+
+
+def test_what_cannot_be_predicted_is_left_out_and_said(
+    featherweight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, shown = explored(featherweight, monkeypatch, tmp_path / "page.html", "*lenet5_bn")
+    latencies = {row["network"]: row["latencies"] for row in told["networks"]}
+    assert latencies["adder_lenet5_bn"] == [] and len(latencies["lenet5_bn"]) == 1
+    assert {one["name"]: list(one["latencies"]) for one in shown["networks"]}["adder_lenet5_bn"] == []
+    (note,) = [note for note in told["notes"] if "adder" in note]
+    assert note == (
+        "Not predicted for eager with 1 thread: adder_lenet5_bn @32 "
+        "(97% of the operations are adder2d: nothing is known of them in eager)."
+    )
+    assert note in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+def test_what_is_guessed_is_marked(featherweight, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, shown = explored(featherweight, monkeypatch, tmp_path / "page.html", "squeezenet")
+    for row in told["networks"]:
+        assert row["latencies"][0]["unseen"] == ["max_pool2d_with_indices"]
+    for one in shown["networks"]:
+        assert one["latencies"]["0"][4] == "roughly estimated: nothing is known of max_pool2d_with_indices"
 
 
 def test_without_predictors_the_page_says_what_to_run(featherweight, tmp_path: Path) -> None:

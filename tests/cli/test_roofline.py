@@ -40,6 +40,13 @@ def test_a_machine_without_calibration_gets_one(featherweight):
     assert "its probes" not in second.err and "5x5" in second.out
 
 
+def test_too_few_turns_are_told(featherweight):
+    done = featherweight("roofline", *QUICK)
+    assert "2 turns are too few to tell how sure the time of the whole network is: six are enough" in done.err
+    assert featherweight("roofline", *QUICK, "--json").json["uncertainty"] is None
+    assert "too few" not in featherweight("roofline", "lenet5_bn", "--turns", "6").err
+
+
 def test_json_adds_up(featherweight):
     found = featherweight("roofline", *QUICK, "--by", "block", "--order", "network", "--json").json
     assert found["rows"][0]["name"] == "stem"

@@ -6,7 +6,7 @@ from math import comb
 import pytest
 
 from featherweight.cost import measure_latency
-from featherweight.cost._latency import latency_of
+from featherweight.cost._latency import latency_of, no_garbage_collection
 
 
 class Clock:
@@ -76,6 +76,16 @@ def test_garbage_collection_rests_and_is_on_again():
         measure_latency({"fail": fail})
     assert seen == [False]
     assert gc.isenabled()
+
+
+def test_who_had_garbage_collection_off_has_it_off_afterwards():
+    gc.disable()
+    try:
+        with no_garbage_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_nothing_to_measure_is_an_error():

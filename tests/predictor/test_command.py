@@ -2,7 +2,7 @@
 
 import pytest
 
-from featherweight.predictor import save_predictor
+from featherweight.predictor import predictor_path, save_predictor
 
 
 @pytest.fixture
@@ -37,6 +37,40 @@ def test_json_has_every_layer_if_asked(featherweight, learned, predictor):
     assert row["input"] == [3, 96, 96] and len(row["layers"]) > 52
     total = sum(layer["seconds"] for layer in row["layers"]) + predictor.whole.seconds
     assert total == pytest.approx(row["seconds"])
+
+
+@pytest.fixture
+def stale(learned):
+    """A predictor for another runtime, of which nothing can be read."""
+    predictor_path("onnxruntime", 1).write_bytes(b"nonsense")
+
+
+def test_a_stale_predictor_is_told_and_the_others_predict(featherweight, stale):
+    done = featherweight("latency", "lenet5_bn")
+    assert done.code == 0 and "eager" in done.out and "onnxruntime" not in done.out
+    (line,) = done.err.splitlines()
+    assert line.startswith("left out: ") and "is damaged" in line
+
+
+def test_a_stale_predictor_that_is_asked_for_is_an_error(featherweight, stale):
+    done = featherweight("latency", "lenet5_bn", "--runtimes", "eager,onnxruntime")
+    assert (done.code, done.out) == (1, "") and "is damaged" in done.err
+
+
+def test_only_stale_predictors_are_an_error(featherweight, stale):
+    predictor_path("eager", 1).unlink()
+    done = featherweight("latency", "lenet5_bn")
+    assert (done.code, done.out) == (1, "") and "is damaged" in done.err
+
+
+def test_what_cannot_be_predicted_leaves_the_others_theirs(featherweight, learned):
+    """That predictor has seen no adder layers."""
+    found = featherweight("latency", "adder_resnet20", "lenet5_bn", "--json").json
+    assert [one["network"] for one in found["predictions"]] == ["lenet5_bn"]
+    (reason,) = found["left_out"]
+    assert reason.startswith("adder_resnet20 in eager: ") and "adder2d: nothing is known of them" in reason
+    done = featherweight("latency", "adder_resnet20")
+    assert (done.code, done.out) == (1, "") and "nothing is known of them in eager" in done.err
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from featherweight._fit import _choose, _foresight
-from featherweight._fit._choose import Probed, contenders
+from featherweight._fit._choose import NothingFitsError, Probed, contenders
 from featherweight.predictor import save_predictor
 from featherweight.search import Budget, candidates
 
@@ -24,6 +24,7 @@ def measured(monkeypatch):
     asked: list[str] = []
 
     def measure(few, learner, threads):
+        assert few, "there is nothing to measure, and the real one divides by how many there are"
         asked.extend(one.id for one in few)
         return Probed({one.id: one.multiply_adds * 1e-9 for one in few}, 0.1)
 
@@ -51,6 +52,12 @@ def test_a_wrong_foresight_does_not_leave_one_with_nothing(few, measured):
     assert measured and any(one.status != "over budget" for one in found)
 
 
+def test_where_all_is_foreseen_and_is_too_slow_the_nearest_is_named(few, measured):
+    with pytest.raises(NothingFitsError, match=r"the limit that binds is the latency. Nearest: "):
+        chosen(few, Budget(latency_seconds=1e-9), lambda one: 1.0)
+    assert measured
+
+
 def test_without_limit_or_calibration_all_is_measured(monkeypatch, tmp_path, predictor):
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     said: list[str] = []
@@ -70,6 +77,16 @@ def test_a_calibrated_machine_foresees_its_own_times(monkeypatch, tmp_path, pred
     assert foresee is not None and "by the calibration of" in said[0]
     small, large = sorted(few[0], key=lambda one: one.multiply_adds)[:: len(few[0]) - 1]
     assert 0 < foresee(small) < foresee(large)
+
+
+def test_nothing_is_foreseen_of_what_cannot_be_predicted(monkeypatch, tmp_path, predictor):
+    """That predictor has seen no adder layers."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setattr(_foresight, "RUNTIME", "eager")
+    save_predictor(predictor)
+    foresee = _foresight.foresight(Budget(latency_seconds=1e-3), 1, lambda line: None)
+    adders = SimpleNamespace(network="adder_resnet20", options={}, resolution=32)
+    assert foresee is not None and foresee(adders) == 0  # so it is measured
 
 
 def test_a_damaged_calibration_is_told_and_does_not_stop_the_run(monkeypatch, tmp_path):

@@ -228,6 +228,8 @@ class Field:
     def probe_again(self) -> None:
         """Give those that were a little too slow another chance: the machine may have been busy with something else."""
         few = sorted(self.found, key=lambda one: one.latency_seconds or 0.0)[:NEARLY_FITTING]
+        if not few:
+            return  # all so far were foreseen to be too slow
         latencies, _ = measure([one.candidate for one in few], self.learner, self.threads)
         for one in few:
             one.latency_seconds = min(one.latency_seconds or math.inf, latencies[one.candidate.id])

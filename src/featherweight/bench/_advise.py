@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from featherweight.cost import latency_of
+from featherweight.cost._latency import CONFIDENCE
 from featherweight.networks import Published, analyze, load_model, network, variants
 
 from ._changes import Change, changes
 from ._measure import NOISY, Entry, Failure, Measurement, Subject, Turns, take_turns
-from ._process import Worker, WorkerError
+from ._process import Worker
 from ._runtimes import RuntimeMissingError, missing
 
 Verdict = Literal["faster", "no difference", "unclear", "slower", "failed"]
@@ -41,7 +42,8 @@ class Advice:
         before: the network as it is.
         after: with the change, or why that failed.
         speed: how many times as fast it is with the change: the median over the turns; 0 where it failed.
-        low_speed, high_speed: the ends of its 95 % confidence interval.
+        low_speed, high_speed: the ends of its confidence interval.
+        confidence: that the interval holds the median; at least 0.95 from six turns on.
         facts_before, facts_after: what else the change alters; equal for another runtime.
     """
 
@@ -51,14 +53,20 @@ class Advice:
     speed: float
     low_speed: float
     high_speed: float
+    confidence: float
     facts_before: Facts
     facts_after: Facts
 
     @property
     def verdict(self) -> Verdict:
-        """What the interval allows to say: there is no difference where all of it is within 3 % of 1."""
+        """What the interval allows to say: there is no difference where all of it is within 3 % of 1.
+
+        Too few turns give no interval of 95 %, and so no verdict.
+        """
         if isinstance(self.after, Failure):
             return "failed"
+        if self.confidence < CONFIDENCE:
+            return "unclear"
         if 1 - NOISY <= self.low_speed <= self.high_speed <= 1 + NOISY:
             return "no difference"
         if self.low_speed <= 1 <= self.high_speed:
@@ -77,8 +85,10 @@ def advise(
     warm_up_seconds: float = 2.0,
     timeout_seconds: float = 600.0,
     progress: Callable[[str], None] = lambda line: None,
-) -> Iterator[list[Advice]]:
+) -> Iterator[list[Advice] | Failure]:
     """Measure what would make networks faster here; the list of each network begins with what helps most.
+
+    Of a network that cannot be run as it is comes why; the others go on.
 
     The network as it is and all its changes live in processes of their own and take turns; the speed of a change is
     taken within each turn. What does not help is listed, too.
@@ -94,7 +104,6 @@ def advise(
     Raises:
         RuntimeMissingError: a runtime that is asked for does not exist or cannot run here.
         ValueError: a number that is not positive.
-        WorkerError: a network cannot be run as it is.
     """
     if min(threads, batch, rounds) < 1:
         raise ValueError(f"threads, batch and rounds must be 1 or more; got {threads}, {batch} and {rounds}")
@@ -113,7 +122,8 @@ def advise(
                 entries, batch, rounds=rounds, warm_up_seconds=warm_up_seconds, progress=progress
             )
         if isinstance(as_is.result, Failure):
-            raise WorkerError(f"{entries[0]} cannot be measured: {as_is.result.reason}")
+            yield as_is.result
+            continue
         found = [_advice(change, as_is, other) for change, other in zip(tried, others, strict=True)]
         yield sorted(found, key=lambda advice: -advice.speed)
 
@@ -130,6 +140,7 @@ def _advice(change: Change, as_is: Turns, other: Turns) -> Advice:
         speed=speed.median_seconds,
         low_speed=speed.low_seconds,
         high_speed=speed.high_seconds,
+        confidence=speed.confidence,
         facts_before=facts(before.subject, shape),
         facts_after=facts(change.subject, shape),
     )

@@ -1,6 +1,5 @@
 """The time of each operator of a network in eager PyTorch, measured where it runs, among the others."""
 
-import gc
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -12,6 +11,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from featherweight.cost._latency import no_garbage_collection
 
 TINY_CALLS = 50
 HELD = 4  # a block holds its input while its convolution, batch norm and activation run
@@ -66,7 +67,8 @@ def operator_times(model: nn.Module, x: np.ndarray, turns: int) -> dict[str, Any
         x: float32 [N, C, H, W].
         turns: one timed pass of each sort.
     Returns: "operators", the name of each call in order; "seconds" of each; "whole", the seconds of a pass in every
-        turn that counts; "clock_seconds", what was taken off for a convolution and for any other operator.
+        turn that counts, and "every_whole", in every turn; "clock_seconds", what was taken off for a convolution and
+        for any other operator.
     """
     given = torch.from_numpy(x)
     clocks: list[Stopwatch] = []
@@ -74,15 +76,14 @@ def operator_times(model: nn.Module, x: np.ndarray, turns: int) -> dict[str, Any
     with torch.no_grad():
         for _ in range(3):
             model(given)
-        gc.disable()
-        for _ in range(turns):
-            with Stopwatch() as clock:
+        with no_garbage_collection():
+            for _ in range(turns):
+                with Stopwatch() as clock:
+                    model(given)
+                clocks.append(clock)
+                start = time.perf_counter()
                 model(given)
-            clocks.append(clock)
-            start = time.perf_counter()
-            model(given)
-            whole.append(time.perf_counter() - start)
-        gc.enable()
+                whole.append(time.perf_counter() - start)
         taken_off = clock_seconds()
     order = sorted(range(turns), key=lambda turn: sum(clocks[turn].seconds) + whole[turn])
     kept = sorted(order[: (turns + 1) // 2])
@@ -92,6 +93,7 @@ def operator_times(model: nn.Module, x: np.ndarray, turns: int) -> dict[str, Any
         "operators": names,
         "seconds": [max(0.0, s - taken_off[_sort(name)]) for name, s in zip(names, seconds, strict=True)],
         "whole": [whole[turn] for turn in kept],
+        "every_whole": whole,
         "clock_seconds": taken_off,
     }
 

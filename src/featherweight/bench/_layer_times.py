@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from featherweight.cost import latency_of
+from featherweight.cost._latency import CONFIDENCE
+
 from ._calibration import Calibration
 from ._guidelines import SAYS, Guideline, Remark
 
@@ -75,7 +78,7 @@ class Roofline:
         batch: pictures at a time.
         layers: in the order in which they run.
         whole_seconds: of a pass with no clock in it.
-        uncertainty: half the width of the confidence interval of a pass's median, as a share of it.
+        uncertainty: what `whole_seconds` is sure to, as a share; None where there were too few passes to tell.
         clock_seconds: what the clock added to a call and was taken off: of a convolution, of any other operator.
         calibration: the ceilings.
     """
@@ -85,7 +88,7 @@ class Roofline:
     batch: int
     layers: tuple[LayerTime, ...]
     whole_seconds: float
-    uncertainty: float
+    uncertainty: float | None
     clock_seconds: dict[str, float]
     calibration: Calibration
 
@@ -141,6 +144,24 @@ def merge(name: str, kind: str, parts: Sequence[LayerTime]) -> LayerTime:
         bounds=bounds,
         remarks=tuple(remark for part in parts for remark in part.remarks),
     )
+
+
+def uncertainty(seconds: Sequence[float]) -> float | None:
+    """Tell how sure a time is that was taken from passes: half the interval of 95 % of their median, as a share of it.
+
+    All passes count, also those that were too slow to be kept: the kept ones were chosen by their times, so they agree
+    better than the machine allows. The mean of the faster half is at least as sure as the median of all.
+
+    Returns: None for less than six passes, which give no such interval.
+
+    Example:
+        >>> uncertainty([1.0, 1.0, 1.1, 1.0, 1.2, 1.0]), uncertainty([1.0, 1.0])
+        (0.09999999999999998, None)
+    """
+    found = latency_of(list(seconds))
+    if found.confidence < CONFIDENCE:
+        return None
+    return (found.high_seconds - found.low_seconds) / 2 / found.median_seconds
 
 
 def block_of(path: str, depth: int | None = None) -> str:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any, NamedTuple
 
 from featherweight.cost import Latency, latency_of
+from featherweight.cost._latency import CONFIDENCE
 
 from ._process import Worker, WorkerError
 from ._runtimes import RuntimeMissingError, usable
@@ -64,6 +65,7 @@ class Measurement:
         half = (self.latency.high_seconds - self.latency.low_seconds) / 2 / self.latency.median_seconds
         reasons = [f"drifted by {self.drift:+.0%}"] if abs(self.drift) > NOISY else []
         reasons += [f"known to {half:.0%} only"] if half > NOISY else []
+        reasons += ["too few turns to tell"] if self.latency.confidence < CONFIDENCE else []
         reasons += [f"{self.outliers:.0%} outliers"] if self.outliers > 0.1 else []
         return ", ".join(reasons)
 

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 from statistics import mean
 from typing import TYPE_CHECKING, Any
 
-from featherweight.cost import OpCall, latency_of, trace
+from featherweight.cost import OpCall, trace
 from featherweight.cost._formulas import FREE, rule
 
 from ._calibration import Calibration
 from ._guidelines import Convolution, convolution_of, remarks, twin
-from ._layer_times import Bound, LayerTime, Roofline, merge
+from ._layer_times import Bound, LayerTime, Roofline, merge, uncertainty
 from ._measure import Subject
 from ._process import Worker, WorkerError
 
@@ -118,14 +118,13 @@ def _roofline(
     for call, (_, seconds) in zip(calls, ran, strict=True):
         one = call_time(call, seconds, calibration, batch, timed)  # type: ignore[arg-type]
         groups.setdefault((one.name, one.kind), []).append(one)
-    whole = latency_of(found["whole"])
     return Roofline(
         name=name,
         input_shape=traced[0].outputs[0].shape[1:],
         batch=batch,
         layers=tuple(merge(*place, parts) for place, parts in groups.items()),
         whole_seconds=mean(found["whole"]),
-        uncertainty=(whole.high_seconds - whole.low_seconds) / 2 / whole.median_seconds,
+        uncertainty=uncertainty(found["every_whole"]),
         clock_seconds=found["clock_seconds"],
         calibration=calibration,
     )

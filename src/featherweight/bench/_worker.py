@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from featherweight.cost._latency import no_garbage_collection
+
 if TYPE_CHECKING:
     from ._runtimes import Prepared
 
@@ -92,10 +94,9 @@ class Bench:
         """Run once untimed, which brings the caches back, then so many times; answer their times and the probe's."""
         assert self.run is not None
         probe = min(_timed(self.probe) for _ in range(3))
-        gc.disable()
-        self.run()
-        times = [_timed(self.run) for _ in range(runs)]
-        gc.enable()
+        with no_garbage_collection():
+            self.run()
+            times = [_timed(self.run) for _ in range(runs)]
         return {"seconds": times, "probe": probe}
 
     def in_references(self, turns: int, seconds: float) -> dict[str, Any]:
@@ -147,11 +148,10 @@ class Bench:
             if turn >= LEAST_TURNS and time.perf_counter() > end:
                 return
             times = []
-            gc.disable()
-            for run, runs in both:
-                run()
-                times.append(median(_timed(run) for _ in range(runs)))
-            gc.enable()
+            with no_garbage_collection():
+                for run, runs in both:
+                    run()
+                    times.append(median(_timed(run) for _ in range(runs)))
             yield times[1] / times[0], times[0]
 
     def layers(

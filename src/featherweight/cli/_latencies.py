@@ -33,19 +33,29 @@ def predictors() -> "tuple[list[LatencyPredictor], list[str]]":
 
 
 def predicted(
-    known: "Sequence[LatencyPredictor]", found: "Sequence[tuple[ZooNetwork, Sequence[Prediction]]]"
-) -> "list[LatencySeries]":
-    """Put each predictor's answers together, by network."""
+    known: "Sequence[LatencyPredictor]", found: "Sequence[tuple[ZooNetwork, Sequence[Prediction | str]]]"
+) -> "tuple[list[LatencySeries], list[str]]":
+    """Put each predictor's answers together, by network; say which networks it cannot predict, and why.
+
+    Args:
+        found: each network with the answer of each predictor: a prediction, or why there is none.
+    """
     from featherweight.bench import machine
     from featherweight.report import LatencySeries, Timing
 
-    series = []
+    series, notes = [], []
     for number, predictor in enumerate(known):
         timings, layer_seconds = {}, {}
+        left_out: dict[str, list[str]] = {}
         for network, answers in found:
             one = answers[number]
             text = str(network.variant)
-            timings[text] = Timing(seconds=one.seconds, low_seconds=one.low_seconds, high_seconds=one.high_seconds)
+            if isinstance(one, str):
+                left_out.setdefault(one, []).append(text)
+                continue
+            timings[text] = Timing(
+                seconds=one.seconds, low_seconds=one.low_seconds, high_seconds=one.high_seconds, unseen=one.unseen
+            )
             seconds: dict[tuple[str, str], float] = {}
             for module, kind, share in one.units:
                 seconds[module, kind] = seconds.get((module, kind), 0.0) + share
@@ -56,7 +66,11 @@ def predicted(
                 timings=timings, layer_seconds=layer_seconds,
             )
         )  # fmt: skip
-    return series
+        threads = f"{predictor.threads} thread{'s' if predictor.threads > 1 else ''}"
+        if left_out:
+            those = "; ".join(f"{', '.join(texts)} ({why})" for why, texts in left_out.items())
+            notes.append(f"Not predicted for {predictor.runtime} with {threads}: {those}.")
+    return series, notes
 
 
 def measured(
@@ -67,7 +81,8 @@ def measured(
     Args:
         path: of the store; default: the one that `bench` uses.
         wanted: False reads nothing.
-    Returns: a series for each machine, runtime and number of threads; and what is to be said about them.
+    Returns: a series for each machine, runtime and number of threads, of what was measured with the versions of the
+        packages that are installed here; and what is to be said about them.
     Raises: StoreError: the file is no store of ours.
     """
     from featherweight.bench import Store, default_path
@@ -82,13 +97,20 @@ def measured(
     store = Store(source)
     notes = [f"{source.name} was damaged and is now {store.set_aside.name}."] if store.set_aside else []
     found: dict[tuple[str, str, int], dict[str, Timing]] = {}
+    others: dict[str, set[tuple[str, str, int, str]]] = {}
     for run in store.runs():
         for one in store.measurements(run.id):
             key = _key_of(one)
             text = texts.get(key) if key else None
             if text is not None and one.batch == 1:
-                series = found.setdefault((run.machine, one.runtime, one.threads), {})
-                series[text] = _timing(one, run)
+                where = run.machine, one.runtime, one.threads
+                if (other := _other_version(one, run)) is not None:
+                    others.setdefault(other, set()).add((*where, text))
+                else:
+                    found.setdefault(where, {})[text] = _timing(one, run)
+    for other, those in others.items():
+        if old := sum(text not in found.get((place, runtime, threads), {}) for place, runtime, threads, text in those):
+            notes.append(f"Not shown: {old} measured {other}; run `featherweight bench NAME...` {AGAIN}.")
     if not found:
         notes.append(f"No measured latency of these networks: run `featherweight bench NAME...` {AGAIN}.")
     return [
@@ -97,13 +119,29 @@ def measured(
     ], notes
 
 
+def _other_version(one: "Measurement", run: "Run") -> str | None:
+    """Say with what a result was measured that is of another version here; None where all is the same.
+
+    Every runtime has its networks from PyTorch and from us, so those versions count, too.
+    """
+    from featherweight.bench import RUNTIMES, versions
+
+    if one.runtime not in RUNTIMES:
+        return f"in {one.runtime}, which is no runtime here"
+    now = versions()
+    for package in dict.fromkeys((RUNTIMES[one.runtime].package, "torch", "featherweight")):
+        if (then := run.versions.get(package)) != now.get(package):
+            return f"in {one.runtime} with {package} {then}, this is {now.get(package)}"
+    return None
+
+
 def _timing(one: "Measurement", run: "Run") -> "Timing":
     from featherweight.report import Timing
 
     latency = one.latency
     return Timing(
         seconds=latency.median_seconds, low_seconds=latency.low_seconds, high_seconds=latency.high_seconds,
-        date=run.date,
+        date=run.date, noise=one.noise,
     )  # fmt: skip
 
 

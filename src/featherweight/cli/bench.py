@@ -175,12 +175,15 @@ def _key(one: "Measurement | Failure") -> tuple[object, ...]:
 
 
 def with_progress(start: Any) -> Any:
-    """Go through the results while a line on standard error says what is being done."""
+    """Go through the results while a line on standard error says what is being done; it is gone while one is shown."""
     from rich.console import Console
     from rich.status import Status
 
     with Status("starting", console=Console(stderr=True)) as status:
-        yield from start(status.update)
+        for result in start(status.update):
+            status.stop()
+            yield result
+            status.start()
 
 
 def _write_csv(path: Path, found: "Sequence[Measurement | Failure]") -> None:

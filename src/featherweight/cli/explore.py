@@ -84,14 +84,15 @@ def gather(chosen: "Sequence[Variant]", store: str | None) -> "Zoo":
     roofs, more = ceilings()
     found = _with_progress("counting", examine, chosen, known)
     networks = [network for network, _ in found]
+    guesses, left_out = predicted(known, found)
     blocks = _blocks_of(networks, every=len(chosen) == len(variants()))
     pictures = [block_picture(name) for name in track(blocks, "drawing", console=Console(stderr=True))]
     return Zoo(
         networks=networks,
-        latencies=[*predicted(known, found), *series],
+        latencies=[*guesses, *series],
         ceilings=roofs,
         blocks=dict(zip(blocks, pictures, strict=True)),
-        notes=[*missing, *notes, *more],
+        notes=[*missing, *left_out, *notes, *more],
     )
 
 
@@ -106,12 +107,19 @@ def _blocks_of(networks: "Sequence[ZooNetwork]", *, every: bool) -> list[str]:
 _predictors: "list[LatencyPredictor]" = []  # of this process, set by `_begin`
 
 
-def examine(variant: "Variant") -> "tuple[ZooNetwork, list[Prediction]]":
-    """Count one variant, and predict its latency and that of its layers; in a process of its own."""
+def examine(variant: "Variant") -> "tuple[ZooNetwork, list[Prediction | str]]":
+    """Count one variant, and predict its latency and that of its layers, or say why not; in a process of its own."""
+    from featherweight.predictor import PredictorError
     from featherweight.report import look_at
 
     network, calls = look_at(variant)
-    return network, [one.predict(calls) for one in _predictors]
+    answers: list[Prediction | str] = []
+    for one in _predictors:
+        try:
+            answers.append(one.predict(calls))
+        except PredictorError as error:
+            answers.append(str(error))
+    return network, answers
 
 
 def _with_progress(

@@ -11,7 +11,7 @@ from .bench import numbers
 from .cost import build, parse_input_size, table
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from featherweight.cost import OpCall
     from featherweight.predictor import LatencyPredictor, Prediction
@@ -70,10 +70,11 @@ def latency(
         counts = numbers(threads, "--threads")
         size = parse_input_size(input_size) if input_size else None
         traces = {name: trace(*build(name, option or [], size)) for name in networks}
-    predictors = _predictors(runtimes, counts)
-    found = [Predicted(name, calls, one, one.predict(calls)) for name, calls in traces.items() for one in predictors]
+    predictors, left_out = _predictors(runtimes, counts)
+    found, missing = _predictions(traces, predictors)
+    left_out += missing
     if as_json:
-        print_json({"predictions": [_figures(one, layers=layers) for one in found]})
+        print_json({"predictions": [_figures(one, layers=layers) for one in found], "left_out": left_out})
         return
     print_table(
         table(f"predicted for {predictors[0].machine}", _rows(found), left=("runtime",)),
@@ -85,11 +86,16 @@ def latency(
     unseen = {kind for one in found for kind in one.prediction.unseen}
     if unseen:
         note(f"not among what was learned from, so roughly estimated: {', '.join(sorted(unseen))}")
+    for reason in left_out:
+        note(f"left out: {reason}")
 
 
-def _predictors(runtimes: str | None, threads: list[int]) -> "list[LatencyPredictor]":
-    """Read the predictors that are asked for, by default all that there are. Raises: PredictorError: there are none."""
-    from featherweight.predictor import LEARNABLE, load_predictor, predictor_path
+def _predictors(runtimes: str | None, threads: list[int]) -> "tuple[list[LatencyPredictor], list[str]]":
+    """Read the predictors that are asked for, by default all that are of use, and say what is wrong with the others.
+
+    Raises: PredictorError: there is none, or one that is asked for cannot be used.
+    """
+    from featherweight.predictor import LEARNABLE, PredictorError, load_predictor, predictor_path
 
     names = list(LEARNABLE) if runtimes is None else [name.strip() for name in runtimes.split(",")]
     with usage():
@@ -98,7 +104,40 @@ def _predictors(runtimes: str | None, threads: list[int]) -> "list[LatencyPredic
                 raise ValueError(f"{name} cannot be predicted; these can: {', '.join(LEARNABLE)}")
     wanted = [(name, count) for count in threads for name in names]
     there = [one for one in wanted if runtimes is not None or predictor_path(*one).is_file()]
-    return [load_predictor(*one) for one in there or wanted[:1]]
+    found: list[LatencyPredictor] = []
+    errors: list[PredictorError] = []
+    for one in there or wanted[:1]:
+        try:
+            found.append(load_predictor(*one))
+        except PredictorError as error:
+            errors.append(error)
+    if errors and (runtimes is not None or not found):
+        raise errors[0]
+    return found, [str(error) for error in errors]
+
+
+def _predictions(
+    traces: "Mapping[str, tuple[OpCall, ...]]", predictors: "Sequence[LatencyPredictor]"
+) -> tuple[list[Predicted], list[str]]:
+    """Predict each network by each predictor, and say which cannot be predicted.
+
+    Raises: PredictorError: none can be.
+    """
+    from featherweight.predictor import PredictorError
+
+    found: list[Predicted] = []
+    errors: list[PredictorError] = []
+    left_out: list[str] = []
+    for name, calls in traces.items():
+        for one in predictors:
+            try:
+                found.append(Predicted(name, calls, one, one.predict(calls)))
+            except PredictorError as error:
+                errors.append(error)
+                left_out.append(f"{name} in {one.runtime}: {error}")
+    if errors and not found:
+        raise errors[0]
+    return found, left_out
 
 
 def _figures(one: Predicted, *, layers: bool) -> dict[str, object]:

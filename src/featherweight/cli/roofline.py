@@ -37,7 +37,7 @@ def roofline(
         int | None, typer.Option(min=1, help="Parts of a path that name a block. Default: up to its first number.")
     ] = None,
     order: Annotated[Order, typer.Option(help="Longest time first, or as the network runs.")] = Order.time,
-    turns: Annotated[int, typer.Option(min=1, help="Timed passes.")] = 20,
+    turns: Annotated[int, typer.Option(min=1, help="Timed passes; six or more tell how sure they are.")] = 20,
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE.svg|FILE.csv", help="Also draw the roofline, or write all figures in SI units."),
@@ -67,6 +67,7 @@ def roofline(
         raise UsageError(f"--out is a picture, FILE.svg, or a table, FILE.csv; got {str(out)!r}")
     from featherweight.bench import calibrated
     from featherweight.bench import roofline as measure
+    from featherweight.bench._measure import NOISY
 
     with usage():
         one = subject(network, option, input_size)
@@ -83,7 +84,9 @@ def roofline(
             table(_title(found), _rows(found, rows, by), left=("kind", "bound", "breaks")),
             table("ShuffleNetV2's guidelines", _guideline_rows(found), left=("what breaks it",)),
         )
-        if found.uncertainty > 0.03:
+        if found.uncertainty is None:
+            note(f"{turns} turns are too few to tell how sure the time of the whole network is: six are enough")
+        elif found.uncertainty > NOISY:
             note(f"the machine was busy: the time of the whole network is known to {found.uncertainty:.0%} only")
 
 

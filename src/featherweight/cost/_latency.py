@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from math import comb
 from statistics import median
 
+CONFIDENCE = 0.95  # of an interval that is shown
+
 
 @dataclass(frozen=True, kw_only=True)
 class Latency:
@@ -58,7 +60,8 @@ def measure_latency(
     end = time.perf_counter() + (float("inf") if max_seconds is None else max_seconds)
     times: dict[str, list[float]] = {name: [] for name in callables}
     names = list(callables)
-    with _no_garbage_collection():
+    gc.collect()
+    with no_garbage_collection():
         # The warm-up may take a quarter of the time, shared equally.
         share = (end - time.perf_counter()) / 4 / len(names)
         for function in callables.values():
@@ -84,7 +87,7 @@ def latency_of(seconds: list[float]) -> Latency:
     """
     ordered, n = sorted(seconds), len(seconds)
     k, outside = 1, 2 / 2**n  # `outside`: probability that fewer than k runs fall on one of the two sides
-    while 2 * (k + 1) <= n and outside + 2 * comb(n, k) / 2**n <= 0.05:
+    while 2 * (k + 1) <= n and outside + 2 * comb(n, k) / 2**n <= 1 - CONFIDENCE:
         outside += 2 * comb(n, k) / 2**n
         k += 1
     return Latency(
@@ -115,9 +118,15 @@ def _timed(function: Callable[[], object]) -> float:
 
 
 @contextmanager
-def _no_garbage_collection() -> Iterator[None]:
+def no_garbage_collection() -> Iterator[None]:
+    """Put garbage collection off meanwhile; afterwards it is as it was, whatever happens.
+
+    Example:
+        >>> with no_garbage_collection():
+        ...     gc.isenabled()
+        False
+    """
     was_enabled = gc.isenabled()
-    gc.collect()
     gc.disable()
     try:
         yield

@@ -217,7 +217,7 @@ def source_kind(source: str, family: str) -> str:
 
 def _timing(timing: Timing) -> list[Any]:
     seconds = (timing.seconds, timing.low_seconds, timing.high_seconds)
-    return [*(float(f"{value:.4g}") for value in seconds), timing.date]
+    return [*(float(f"{value:.4g}") for value in seconds), timing.date, timing.doubt]
 
 
 def _series(series: LatencySeries) -> dict[str, Any]:

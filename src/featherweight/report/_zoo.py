@@ -49,12 +49,26 @@ class ZooNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class Timing:
-    """How long one picture takes: a median or a prediction, the interval around it, and the day if it was measured."""
+    """How long one picture takes: a median or a prediction, and the interval around it.
+
+    Args:
+        date: when it was measured.
+        noise: why a measured median is not to be trusted.
+        unseen: operators that the predictor has not learned, and so only guesses.
+    """
 
     seconds: float
     low_seconds: float
     high_seconds: float
     date: str | None = None
+    noise: str = ""
+    unseen: tuple[str, ...] = ()
+
+    @property
+    def doubt(self) -> str:
+        """Why the time is a rough one, or an empty text."""
+        reasons = [f"roughly estimated: nothing is known of {', '.join(self.unseen)}"] if self.unseen else []
+        return "; ".join([*reasons, *([f"noisy: {self.noise}"] if self.noise else [])])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,17 +33,30 @@ def networks() -> list[ZooNetwork]:
 
 @pytest.fixture(scope="session")
 def zoo(networks: list[ZooNetwork]) -> Zoo:
-    """A zoo with times that are easily told: each layer takes twice what the ceilings allow, five were measured."""
+    """A zoo with times that are easily told: each layer takes twice what the ceilings allow, five were measured.
+
+    Of AdderNets nothing is predicted, SqueezeNets are guessed in part, and the first that was measured was noisy.
+    """
     slow = {
         str(one.variant): [2 * max(layer.terms / PEAK, layer.bytes_moved / CACHE) for layer in one.layers]
         for one in networks
+        if not one.variant.name.startswith("adder")
     }
     sums = {text: sum(seconds) for text, seconds in slow.items()}
-    guessed = {text: Timing(seconds=s, low_seconds=0.9 * s, high_seconds=1.1 * s) for text, s in sums.items()}
+    guessed = {
+        text: Timing(
+            seconds=s, low_seconds=0.9 * s, high_seconds=1.1 * s,
+            unseen=("odd_pool",) if text.startswith("squeezenet") else (),
+        )
+        for text, s in sums.items()
+    }  # fmt: skip
     measured = {
-        text: Timing(seconds=s / 2, low_seconds=0.4 * s, high_seconds=0.6 * s, date="2030-05-17T09:00:00+00:00")
-        for text, s in list(sums.items())[:5]
-    }
+        text: Timing(
+            seconds=s / 2, low_seconds=0.4 * s, high_seconds=0.6 * s, date="2030-05-17T09:00:00+00:00",
+            noise="drifted by +5%" if number == 0 else "",
+        )
+        for number, (text, s) in enumerate(list(sums.items())[:5])
+    }  # fmt: skip
     predicted = LatencySeries(
         measured=False, runtime="eager", threads=1, machine=MACHINE, timings=guessed, layer_seconds=slow
     )

@@ -52,6 +52,61 @@ def test_measured_latency_says_where_and_when_and_leaves_out_the_others(page: An
     assert "without latency, measured, onnx, 2 threads" in page.text("#count")
 
 
+def test_rough_times_are_marked_and_say_why(page: Any, zoo: Zoo) -> None:
+    page.open(view="#x=predicted-eager-1&network=squeezenet+@227")
+    page.js("document.querySelector('#chart').scrollIntoView({block: 'center'})")
+    page.point("squeezenet @227")
+    for place in ("#chart .tip", "#details"):
+        assert "; roughly estimated: nothing is known of odd_pool" in page.text(place)
+    cells = page.js(
+        """const every = [...document.querySelectorAll('#table tbody tr')];
+        return every.map(one => [one.dataset.id, one.children[9].textContent])"""
+    )
+    assert {name for name, cell in cells if cell.startswith("\u2248")} == {
+        name for name, _ in cells if name.startswith("squeezenet")
+    }
+    noisy = next(iter(zoo.latencies[1].timings))
+    page.js("look({network: arguments[0]})", noisy)
+    assert "2030-05-17; noisy: drifted by +5%" in page.text("#details")
+    page.point(V2)
+    assert "roughly" not in page.text("#chart .tip")
+
+
+def test_the_budget_says_and_lets_choose_whose_latency_it_is(page: Any, zoo: Zoo) -> None:
+    guessed, taken = (one.timings for one in zoo.latencies)
+    page.open()
+    assert page.find("#limited").get_attribute("value") == "predicted-eager-1"
+    limit = 1e3 * taken[next(iter(taken))].seconds * 1.01
+    page.type("#max_latency", f"{limit}")
+    assert page.shown() == {one for one in guessed if guessed[one].seconds <= limit / 1e3 and "@32" not in one}
+    page.choose("#limited", "measured-onnx-2")
+    assert page.shown() == {one for one in taken if taken[one].seconds <= limit / 1e3 and "@32" not in one}
+    assert "not known to keep it" in page.text("#count")
+    assert "limited=measured-onnx-2" in page.js("return location.hash")
+    page.click("#reset")
+    page.choose("#x", "measured-onnx-2")
+    assert page.find("#limited").get_attribute("value") == "measured-onnx-2"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "numbers=float64", "numbers=constructor", "source=nobody", "data=Nowhere", "x=nothing", "sort=nothing",
+        "ceilings=length", "limited=params", "max_params=few", "logx=maybe", "toString=1", "network=nothing",
+    ],
+)  # fmt: skip
+def test_words_of_an_address_that_mean_nothing_are_dropped(page: Any, words: str) -> None:
+    page.open()
+    shown = page.shown()
+    page.open(view=f"#{words}")
+    if words.startswith("network"):
+        assert page.text("#details h2")
+    else:
+        assert page.js("return location.hash") == ""
+    assert page.shown() == shown
+    assert page.find("#roof-ceilings").get_attribute("value") == "0"
+
+
 def test_data_sets_are_not_mixed(page: Any, networks: list[ZooNetwork]) -> None:
     page.open()
     known = [one.variant for one in networks if one.variant.resolution > 64]

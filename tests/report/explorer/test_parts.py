@@ -32,6 +32,21 @@ def test_the_table_sorts_both_ways(page: Any, networks: list[ZooNetwork], column
     assert [values[row] for row in page.rows()] == sorted(up, reverse=True)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_the_table_sorts_latencies_both_ways_and_ends_with_gaps(page: Any, zoo: Zoo, number: int) -> None:
+    timings = zoo.latencies[number].timings
+    key = ("predicted-eager-1", "measured-onnx-2")[number]
+    page.open()
+    for order, sign in (("ascending", 1), ("descending", -1)):
+        page.click(f'[data-sort="{key}"]')
+        rows = page.rows()
+        known = [sign * timings[row].seconds for row in rows if row in timings]
+        assert known == sorted(known)
+        assert len(known) > 3
+        assert all(row in timings for row in rows[: len(known)])
+        assert page.find(f'th:has([data-sort="{key}"])').get_attribute("aria-sort") == order
+
+
 def test_the_table_begins_with_the_most_accurate_and_ends_with_gaps(page: Any) -> None:
     page.open()
     cells = page.js("return [...document.querySelectorAll('#table tbody tr')].map(one => one.children[4].textContent)")
@@ -129,6 +144,53 @@ def test_the_history_shows_every_family_and_says_what_it_took(page: Any) -> None
             assert f"from {edge.source}: {edge.reason}" in page.text("#family")
     page.click("#family .actions button")
     assert {name.split()[0] for name in page.shown()} == {"mobilenet_v2"}
+
+
+def test_who_goes_from_family_to_family_by_keys_keeps_his_place(page: Any) -> None:
+    page.open(view="#family=MobileNetV2")
+    page.js("document.querySelector('#family button.link').focus()")
+    page.keys("ENTER")
+    heading = page.text("#family h3")
+    assert not heading.startswith("MobileNetV2,")
+    assert page.js("return document.activeElement.tagName + document.activeElement.innerText") == f"H3{heading}"
+    page.keys("TAB")
+    assert page.js("return Boolean(document.activeElement.closest('#family'))")
+
+
+def test_what_is_read_aloud_is_written_anew_only_where_it_changes(page: Any) -> None:
+    page.open(view="#family=MobileNetV2")
+    regions = list(page.js("return [...document.querySelectorAll('[aria-live]')].map(one => `#${one.id}`)"))
+    assert set(regions) == {"#details", "#roof-words", "#family", "#block-words"}
+    mark = "for (const one of arguments[0]) document.querySelector(one).firstElementChild.dataset.kept = '1'"
+
+    def kept() -> list[str]:
+        marked = "return arguments[0].filter(one => document.querySelector(one).firstElementChild.dataset.kept)"
+        return list(page.js(marked, regions))
+
+    page.js(mark, regions)
+    page.type("#search", "mobilenet")
+    page.type("#max_params", "3")
+    page.choose("#x", "params")
+    assert kept() == regions
+    for change, value, anew in (
+        ("network", "squeezenet @227", ["#details", "#roof-words"]),
+        ("numbers", "int8", ["#details"]),
+        ("times", "bound", ["#roof-words"]),
+        ("family", "SqueezeNet", ["#family"]),
+        ("block", "InvertedResidual", ["#block-words"]),
+    ):
+        page.js("look({[arguments[0]]: arguments[1]})", change, value)
+        page.wait(f"!document.querySelector('{anew[-1]}').firstElementChild.dataset.kept")
+        assert kept() == [one for one in regions if one not in anew]
+        page.js(mark, regions)
+
+
+def test_a_network_without_predicted_times_has_the_least_that_the_ceilings_allow(page: Any) -> None:
+    page.open(view="#network=adder_resnet20+@32")
+    offered = page.js("return [...document.querySelectorAll('#roof-times option')].map(one => one.value)")
+    assert offered == ["bound"]
+    assert "of the least time" in page.text("#roof-words")
+    assert "Times:" not in page.text("#roof-words")
 
 
 def test_blocks_are_turned_over(page: Any) -> None:

@@ -40,11 +40,11 @@ function valueText(about, network) {
   const text = about.text(about.value(network));
   if (about.key === "terms" && network.additions) return `${text}, of which ${asCount(Math.floor(network.additions / 2))} pairs of additions`;
   if (!about.series) return text;
-  const [, low, high, date] = network.latencies[ZOO.latencies.indexOf(about.series)];
+  const [, low, high, date, doubt] = timing(network, about.series);
   const end = asSeconds(high);
   const start = asSeconds(low);
   const unit = (written) => written.split(NO_BREAK)[1];
-  return `${text} (${unit(start) === unit(end) ? start.split(NO_BREAK)[0] : start} to ${end})${date ? `, ${asDay(date)}` : ""}`;
+  return `${text} (${unit(start) === unit(end) ? start.split(NO_BREAK)[0] : start} to ${end})${date ? `, ${asDay(date)}` : ""}${doubt ? `; ${doubt}` : ""}`;
 }
 
 const isLog = (about, choice) => (choice === "" ? about.log : choice === "1");
@@ -71,7 +71,8 @@ PARTS.push(function drawChart() {
   if (points.length < every.length) parts.push(`${every.length - points.length} without ${x.label.toLowerCase()}`);
   const gap = points.filter((point) => point.y === null).length;
   if (gap) parts.push(`${gap} in the strip below: ${y.unknown}`);
-  find("#count").textContent = `${parts.join(" · ")}.`;
+  const words = `${parts.join(" · ")}.`;
+  if (find("#count").textContent !== words) find("#count").textContent = words;
   find("#about-axes").replaceChildren(aboutAxes(x, y));
 });
 

@@ -45,11 +45,18 @@ function buildControls() {
     if (name === "params") find("details.budget-fields").open = innerWidth > 640;
     find("#budget").append(make("label", {}, make("span", {}, `${label} `, make("small", {}, side)), make("span", { class: "field" }, field, make("span", { class: "unit", "aria-hidden": "true" }, unit))));
   }
+  if (ZOO.latencies.length) find("#budget").append(limitedLatency());
   buildFamilies();
   find("#marks").append(
     ...[["own", "its paper or authors"], ["others", "torchvision's weights, or others' tables"], ["far", "printed for a network whose counts are over a tenth from ours: not on the front"]].map(([kind, text]) =>
       make("li", {}, keyMark({ colour: 0, marker: 0 }, kind), text)),
   );
+}
+
+/** Make the choice of the latency that the budget is about. */
+function limitedLatency() {
+  const choices = metrics().filter((one) => one.series).map((one) => make("option", { value: one.key }, one.label.replace("Latency, ", "")));
+  return make("label", { class: "wide" }, make("span", {}, "The latency is"), make("select", { id: "limited", onchange: (event) => look({ limited: event.target.value }) }, ...choices));
 }
 
 const keyMark = (family, kind = "own") =>
@@ -87,6 +94,7 @@ PARTS.push(function showControls() {
   axisOptions();
   for (const name of ["data", "x", "y", "source", "numbers", "search"]) if (find(`#${name}`).value !== state[name]) find(`#${name}`).value = state[name];
   for (const name of BUDGETS) if (find(`#max_${name}`).value !== state[`max_${name}`]) find(`#max_${name}`).value = state[`max_${name}`];
+  if (ZOO.latencies.length) find("#limited").value = budgetLatency().key;
   const set = BUDGETS.filter((name) => state[`max_${name}`] !== "").length;
   find("#budget-words").textContent = set ? `${set} ${set === 1 ? "limit" : "limits"} set` : "no limits";
   find("#logx").checked = isLog(metric(state.x), state.logx);

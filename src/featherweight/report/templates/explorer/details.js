@@ -1,6 +1,7 @@
 // Everything on the chosen network: numbers, every printed row with its source, the line that builds it.
 
 PARTS.push(function showDetails() {
+  if (!changed("details", state.network, state.data, state.source, state.numbers)) return;
   const network = NETWORKS.get(state.network);
   const family = ZOO.families[network.family];
   const place = make("p", { role: "status", class: "quiet copied" });

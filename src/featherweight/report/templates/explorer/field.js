@@ -5,7 +5,7 @@ const MOST = 12; // networks that are named below a block
 const ledTo = (name) => ZOO.families.filter((family) => name in family.builds_on).map((family) => family.name);
 
 function familyButton(name) {
-  return make("button", { type: "button", class: "link", onclick: () => look({ family: name }) }, name);
+  return make("button", { type: "button", class: "link", onclick: () => { look({ family: name }); find("#family h3").focus(); } }, name);
 }
 
 const joined = (parts) => parts.flatMap((part, index) => (index ? [", ", part] : [part]));
@@ -23,6 +23,7 @@ PARTS.push(function showFamily() {
     }
     for (const link of place.querySelectorAll("a")) link.classList.toggle("chosen", nameOf(link) === state.family);
   });
+  if (!changed("family", state.family)) return;
   const family = ZOO.families.find((one) => one.name === state.family);
   const ancestor = ZOO.ancestors.find((one) => one.name === state.family);
   find("#family").replaceChildren(...(family ? familyWords(family) : ancestor ? ancestorWords(ancestor) : []));
@@ -31,7 +32,7 @@ PARTS.push(function showFamily() {
 const nameOf = (link) => new URLSearchParams(link.getAttribute("href").slice(1)).get("family");
 
 function ancestorWords({ name, year, paper }) {
-  return [make("h3", {}, `${name}, ${year} `, make("small", {}, "ancestor, not in this library")), make("p", {}, "Led to ", ...joined(ledTo(name).map(familyButton)), ". ", make("a", { href: paper, rel: "noopener" }, "Paper"))];
+  return [make("h3", { tabindex: "-1" }, `${name}, ${year} `, make("small", {}, "ancestor, not in this library")), make("p", {}, "Led to ", ...joined(ledTo(name).map(familyButton)), ". ", make("a", { href: paper, rel: "noopener" }, "Paper"))];
 }
 
 function familyWords(family) {
@@ -43,7 +44,7 @@ function familyWords(family) {
   };
   const after = ledTo(family.name);
   return [
-    make("h3", {}, `${family.name}, ${family.year}`, family.reference ? make("small", {}, " plain network, to compare with") : null),
+    make("h3", { tabindex: "-1" }, `${family.name}, ${family.year}`, family.reference ? make("small", {}, " plain network, to compare with") : null),
     make("p", {}, family.idea),
     from.length ? make("ul", {}, ...from.map(([name, reason]) => make("li", {}, "from ", familyButton(name), `: ${reason}`))) : null,
     after.length ? make("p", {}, "Led to ", ...joined(after.map(familyButton)), ".") : null,
@@ -61,6 +62,7 @@ PARTS.push(function showBlock() {
     const place = find("#block-picture");
     if (place.dataset.block !== block.name) [place.innerHTML, place.dataset.block] = [blocks[block.name], block.name];
   });
+  if (!changed("block", block.name)) return;
   const users = block.networks.map((name) => [name, ZOO.networks.find((network) => network.name === name)]);
   const buttons = users.slice(0, MOST).map(([name, network]) => make("button", { type: "button", class: "link", onclick: () => { look({ network: network.id, data: network.datasets[0] }); goTo("zoo"); } }, name));
   find("#block-words").replaceChildren(

@@ -23,6 +23,8 @@ function printedRow(network, which = "top1") {
 const terms = (network) => network.multiply_adds + Math.floor(network.additions / 2);
 const seriesName = (series) =>
   `${series.measured ? "measured" : "predicted"}, ${series.runtime}, ${series.threads} ${series.threads === 1 ? "thread" : "threads"}`;
+/** Return a network's entry in a series: seconds, the ends of their interval, the date, and why they are rough ones. */
+const timing = (network, series) => network.latencies[ZOO.latencies.indexOf(series)];
 const machines = [...new Set(ZOO.latencies.map((series) => series.machine))];
 
 const made = {};
@@ -44,9 +46,9 @@ function metricsIn(numbers) {
     cost("memory", `Activation memory, ${numbers}`, asBytes, (network) => network.peak_memory_bytes[numbers]),
     cost("traffic", `Memory traffic, ${numbers}`, asBytes, (network) => network.bytes_moved[numbers]),
     cost("weights", `Weights, ${numbers}`, asBytes, (network) => network.params * WIDTH_OF[numbers]),
-    ...ZOO.latencies.map((series, number) => ({
+    ...ZOO.latencies.map((series) => ({
       ...cost(seriesKey(series), `Latency, ${seriesName(series)}${machines.length > 1 ? `, on ${series.machine}` : ""}`, asSeconds,
-        (network) => network.latencies[number]?.[0] ?? null),
+        (network) => timing(network, series)?.[0] ?? null),
       series, unknown: series.measured ? "not measured" : "not predicted",
     })),
     { key: "year", label: "Year", better: 0, log: false, text: asPlain, whole: true, unknown: "", value: (network) => network.year },
@@ -58,8 +60,8 @@ const seriesKey = (series) =>
 
 const metric = (key) => metrics().find((one) => one.key === key);
 
-/** Return the latency that a budget is about: that on an axis, else the first there is. */
-const budgetLatency = () => [metric(state.x), metric(state.y), ...metrics()].find((one) => one.series);
+/** Return the latency that a budget is about: the one that was chosen, else that on an axis, else the first there is. */
+const budgetLatency = () => [metric(state.limited), metric(state.x), metric(state.y), ...metrics()].find((one) => one?.series);
 
 /** Return the limits that are set: the quantity, and the value in its own unit. */
 function limits() {

@@ -19,7 +19,9 @@ function bandwidth(ceilings, bytes) {
   return (ceilings.bandwidth.find(([size]) => size >= bytes) ?? ceilings.bandwidth.at(-1))[1];
 }
 
-const timedSeries = () => ZOO.latencies.map((series, number) => [series, number]).filter(([series]) => series.by_layer);
+/** Return the series that have times for the layers of the chosen network, each with its number. */
+const timedSeries = () =>
+  ZOO.latencies.map((series, number) => [series, number]).filter(([series]) => series.by_layer && timing(NETWORKS.get(state.network), series));
 
 PARTS.push(function showRoofline() {
   options("#roof-ceilings", ZOO.ceilings.length
@@ -29,7 +31,7 @@ PARTS.push(function showRoofline() {
   options("#roof-times", [...timed.map(([series]) => [seriesKey(series), seriesName(series)]), ["bound", ZOO.ceilings.length ? "the least that the ceilings allow" : "none yet"]]);
   const known = [...find("#roof-times").options].map((option) => option.value);
   find("#roof-times").value = known.includes(state.times) ? state.times : known[0];
-  find("#roof-ceilings").value = state.ceilings in ZOO.ceilings ? state.ceilings : "0";
+  find("#roof-ceilings").value = state.ceilings;
   find("#roof-network").value = state.network;
   if (shownMore) more().then(({ layers }) => drawRoofline(NETWORKS.get(state.network), layers[state.network]));
 });
@@ -66,6 +68,7 @@ function drawRoofline(network, layers) {
     chosen: null,
     below: (layer, frame) => roofs.forEach((one) => drawRoof(layer, frame, one, peak)),
   });
+  if (!changed("roofline", network.id, find("#roof-ceilings").value, find("#roof-times").value)) return;
   find("#roof-kinds").replaceChildren(...[...kindMarks(layers.kind)].map(([kind, mark]) => make("li", {}, keyMark(mark), kind)));
   find("#roof-words").replaceChildren(...roofWords(network, points, ceilings, timed));
 }

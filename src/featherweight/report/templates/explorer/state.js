@@ -19,6 +19,7 @@ const DEFAULTS = {
   sort: "-top1",
   times: "", // key of the latencies that the roofline shows
   ceilings: "0",
+  limited: "", // key of the latencies that the budget is about
   block: "",
   family: "",
   ...Object.fromEntries(BUDGETS.map((name) => [`max_${name}`, ""])),
@@ -37,10 +38,19 @@ function dataSets() {
 
 function readAddress() {
   Object.assign(state, DEFAULTS);
-  for (const [name, value] of new URLSearchParams(location.hash.slice(1))) if (name in DEFAULTS) state[name] = value;
-  const known = dataSets().map(([name]) => name);
-  if (!known.includes(state.data)) state.data = known[0];
-  for (const name of ["x", "y"]) if (!metrics().some((metric) => metric.key === state[name])) state[name] = DEFAULTS[name];
+  for (const [name, value] of new URLSearchParams(location.hash.slice(1))) if (Object.hasOwn(DEFAULTS, name)) state[name] = value;
+  const keep = (name, known, other = DEFAULTS[name]) => { if (!known.includes(state[name])) state[name] = other; };
+  const sets = dataSets().map(([name]) => name);
+  keep("data", sets, sets[0]);
+  keep("source", Object.keys(SOURCES));
+  keep("numbers", Object.keys(WIDTH_OF)); // the quantities below depend on it
+  const keys = metrics().map((one) => one.key);
+  for (const name of ["x", "y"]) keep(name, keys);
+  keep("limited", metrics().filter((one) => one.series).map((one) => one.key));
+  keep("sort", [...COLUMNS, ...keys].flatMap((key) => [key, `-${key}`]));
+  keep("ceilings", ZOO.ceilings.map((_, number) => String(number)));
+  for (const name of ["logx", "logy", "front"]) keep(name, ["", "0", "1"]);
+  for (const name of BUDGETS.map((one) => `max_${one}`)) if (!Number.isFinite(Number(state[name]))) state[name] = "";
   if (!NETWORKS.has(state.network)) {
     const here = ZOO.networks.find((network) => network.datasets.includes(state.data));
     state.network = here.id;
@@ -58,6 +68,16 @@ function look(changes) {
   Object.assign(state, changes);
   writeAddress();
   for (const part of PARTS) part();
+}
+
+const drawnFrom = new Map();
+
+/** Tell whether what a part depends on has changed; where it has not, a screen reader must not be told it again. */
+function changed(part, ...what) {
+  const now = JSON.stringify(what);
+  if (drawnFrom.get(part) === now) return false;
+  drawnFrom.set(part, now);
+  return true;
 }
 
 const hiddenFamilies = () => new Set(state.off.split(",").filter(Boolean));

@@ -1,5 +1,6 @@
 // Every network that passes the filters, in a table that sorts.
 
+const sortKey = () => state.sort.replace(/^-/, "");
 const COLUMNS = ["name", "family", "year", "resolution", "top1", "params", "terms", "memory", "traffic"];
 
 /** Return the table's columns: what a cell shows, what it sorts by, whether it is a number. */
@@ -23,7 +24,7 @@ function shownLatencies() {
 
 function sorted(networks, every) {
   const down = state.sort.startsWith("-");
-  const column = every.find((one) => one.key === state.sort.replace("-", "")) ?? every[0];
+  const column = every.find((one) => one.key === sortKey()) ?? every[0];
   const rows = networks.map((network) => [column.value(network), network]);
   rows.sort(([a, one], [b, other]) => {
     if (a === null || b === null) return (a === null) - (b === null) || one.id.localeCompare(other.id);
@@ -45,7 +46,7 @@ PARTS.push(function showTable() {
   const head = find("#table thead");
   const focused = document.activeElement?.dataset?.sort;
   head.replaceChildren(make("tr", {}, ...every.map((column) => {
-    const sorting = state.sort.replace("-", "") === column.key ? (state.sort.startsWith("-") ? "descending" : "ascending") : "none";
+    const sorting = sortKey() === column.key ? (state.sort.startsWith("-") ? "descending" : "ascending") : "none";
     return make("th", { scope: "col", "aria-sort": sorting, class: column.number ? "n" : "" },
       make("button", { type: "button", "data-sort": column.key, onclick: () => sortBy(column) }, column.label));
   }), make("th", { scope: "col" }, "Source"), make("th", { scope: "col" }, "create(...)")));
@@ -67,7 +68,9 @@ function tableRow(network, every) {
         make("small", {}, Object.entries(network.options).map(([name, value]) => `${name.replaceAll("_", " ")} ${value}`).join(", ")));
     }
     const value = column.value(network);
-    return make("td", { class: column.number ? "n" : "" }, value === null ? make("span", { class: "quiet", title: column.unknown }, DASH) : column.text(value));
+    if (value === null) return make("td", { class: "n" }, make("span", { class: "quiet", title: column.unknown }, DASH));
+    const doubt = column.series && timing(network, column.series)[4];
+    return make("td", { class: column.number ? "n" : "" }, doubt ? make("span", { title: doubt }, `\u2248${NO_BREAK}${column.text(value)}`) : column.text(value));
   });
   const row = printedRow(network);
   const source = row ? `${row.far ? "of another network: " : ""}${sourceText(network, row)}` : "";
