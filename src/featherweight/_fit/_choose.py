@@ -1,10 +1,9 @@
-"""Choosing the network: count all, measure a few, let the most promising compete under equal time."""
+"""Choosing the network: count all, and measure a few; the most promising of them compete."""
 
 import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -13,7 +12,6 @@ from torch.nn import functional as F
 from featherweight.compress import fold_batch_norm
 from featherweight.cost import measure_latency
 from featherweight.export import load, probe
-from featherweight.networks import load_model, save_model
 from featherweight.search import (
     LEAST_SECONDS,
     Budget,
@@ -23,9 +21,7 @@ from featherweight.search import (
     nearest,
     rungs,
     shortlist,
-    successive_halving,
 )
-from featherweight.train import TrainingDivergedError
 
 from ._learner import Learner
 
@@ -33,7 +29,6 @@ PICTURES_WANTED = 2_000  # times the root of how many there are: 56 epochs of 12
 EPOCHS_WANTED = 60  # but no more than these
 TELLING_EPOCHS = 1.5  # of training that tell one network from another
 SEARCH_SHARE = 0.35  # of the time for training; the rest is the winner's
-LEAST_TRAINING = 0.5  # seconds, even when the time for the competition is over
 PROBING_SHARE = 0.1  # of the time for training, at most, once a candidate is found
 MEASURED_AGAIN, NEARLY_FITTING = 3, 4  # how often, how many, when all were too slow
 INT8_GAIN = 1.25  # how many times faster an int8 file may be than the float one that is measured here
@@ -235,73 +230,3 @@ class Field:
             one.latency_seconds = min(one.latency_seconds or math.inf, latencies[one.candidate.id])
             if one.within(self.budget):
                 one.status = "not tried"
-
-
-def compete(
-    racing: Sequence[Contender],
-    plan: Sequence[Rung],
-    *,
-    learner: Learner,
-    work: Path,
-    left: Callable[[], float],
-    note: Callable[[], None],
-    tell: Callable[[str], None],
-) -> Contender:
-    """Train the contenders in rungs of equal time; return the winner. What was trained before is not trained again.
-
-    Setting up and validating take time too, more on a busy machine: what the trainings before took beyond their time is
-    taken from those that follow, in equal shares.
-
-    Args:
-        racing: all within the budget; the first `plan[0].competitors` compete.
-        work: where the weights are kept between rungs.
-        left: returns the seconds until the competition has to be over.
-        note: called after each training, to write down how far the run is.
-        tell: says in a line what is being done.
-    """
-    planned = [sum(rung.competitors * rung.seconds for rung in plan)]  # that is not spent yet
-
-    def train_one(contender: Contender, rung: int, seconds: float) -> Score | None:
-        if len(contender.scores) > rung:
-            planned[0] -= seconds
-            return contender.scores[rung]
-        planned[0] -= seconds
-        share = max(LEAST_TRAINING, min(seconds, seconds * left() / (planned[0] + seconds)))
-        tell(f"round {rung + 1} of {len(plan)}: {contender.candidate.id} for {share:.1f} s")
-        contender.scores.append(_train(contender, rung, share, learner, work))
-        note()
-        return contender.scores[rung]
-
-    standings = successive_halving(racing, plan, train_one)
-    for standing in standings[1:]:
-        if standing.scores:
-            diverged = standing.scores[-1] is None
-            standing.item.status = "diverged" if diverged else f"dropped in round {len(standing.scores)}"
-    standings[0].item.status = "winner"
-    return standings[0].item
-
-
-def weights_file(work: Path, contender: Contender) -> Path:
-    """Return where a contender's weights are kept between its trainings."""
-    return work / f"{contender.candidate.id.replace(' ', '_').replace('@', 'at')}.safetensors"
-
-
-def contender_model(contender: Contender, learner: Learner, work: Path) -> torch.nn.Module:
-    """Return the contender as it was trained last, or freshly drawn."""
-    weights = weights_file(work, contender)
-    if contender.stages:
-        return load_model(weights)
-    return learner.build(contender.candidate.network, contender.candidate.options)
-
-
-def _train(contender: Contender, rung: int, seconds: float, learner: Learner, work: Path) -> Score | None:
-    resolution = contender.candidate.resolution
-    model = contender_model(contender, learner, work)
-    try:
-        stage = learner.stage(model, resolution, learner.recipe(model, rung), seconds=seconds)
-    except TrainingDivergedError:
-        return None
-    save_model(model, weights_file(work, contender))
-    contender.stages.append(stage.to_dict())
-    last = stage.history.epochs[-1]
-    return Score(last.val_accuracy, -last.val_loss)

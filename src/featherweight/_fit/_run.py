@@ -20,7 +20,8 @@ from featherweight.report import write_report
 from featherweight.search import Candidate, Rung, Score, candidates, int8_file_bytes
 from featherweight.train import Recipe
 
-from ._choose import SEARCH_SHARE, Contender, compete, contender_model, contenders
+from ._choose import SEARCH_SHARE, Contender, contenders
+from ._compete import compete, contender_model
 from ._deadline import Deadline
 from ._finish import decide, write_models
 from ._foresight import foresight

@@ -294,8 +294,7 @@ def test_every_part_is_reached_and_named(page: Any) -> None:
     assert levels[0] == 1
     assert all(after <= before + 1 for before, after in pairwise(levels))
     assert page.js("return document.querySelectorAll('#chart .point[tabindex=\"0\"]').length") == 1
-    spoken = page.js(f"return document.querySelector('[data-id=\"{V2}\"]').getAttribute('aria-label')").replace(
-        "\u00a0", " "
-    )
+    spoken = page.js(f"return document.querySelector('[data-id=\"{V2}\"]').getAttribute('aria-label')")
+    spoken = spoken.replace("\u00a0", " ")
     assert "top-1 72 %, top-5 " not in spoken
     assert spoken.startswith("mobilenet_v2: options 224 px, top-1 72 %, source MobileNetV2, Table 4")
