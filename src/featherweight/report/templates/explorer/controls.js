@@ -45,7 +45,7 @@ function buildControls() {
     if (name === "params") find("details.budget-fields").open = innerWidth > 640;
     find("#budget").append(make("label", {}, make("span", {}, `${label} `, make("small", {}, side)), make("span", { class: "field" }, field, make("span", { class: "unit", "aria-hidden": "true" }, unit))));
   }
-  if (ZOO.latencies.length) find("#budget").append(limitedLatency());
+  if (ZOO.latencies.length) find("details.budget-fields").append(limitedLatency());
   buildFamilies();
   find("#marks").append(
     ...[["own", "its paper or authors"], ["others", "torchvision's weights, or others' tables"], ["far", "printed for a network whose counts are over a tenth from ours: not on the front"]].map(([kind, text]) =>
@@ -56,7 +56,7 @@ function buildControls() {
 /** Make the choice of the latency that the budget is about. */
 function limitedLatency() {
   const choices = metrics().filter((one) => one.series).map((one) => make("option", { value: one.key }, one.label.replace("Latency, ", "")));
-  return make("label", { class: "wide" }, make("span", {}, "The latency is"), make("select", { id: "limited", onchange: (event) => look({ limited: event.target.value }) }, ...choices));
+  return make("label", { class: "limited" }, make("span", {}, "The latency is"), make("select", { id: "limited", onchange: (event) => look({ limited: event.target.value }) }, ...choices));
 }
 
 const keyMark = (family, kind = "own") =>
