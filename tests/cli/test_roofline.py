@@ -16,7 +16,7 @@ QUICK = ["lenet5_bn", "--turns", "2"]
 def quick(monkeypatch, tmp_path):
     monkeypatch.setattr(calibration, "SETS", (2**18, 2**20))
     monkeypatch.setattr(calibration, "SIDES", (64,))
-    monkeypatch.setattr(calibration, "SECONDS", 0.01)
+    monkeypatch.setattr(calibration, "TURN_SECONDS", 0.001)
     ask = calibration.Worker.ask
     monkeypatch.setattr(
         calibration.Worker,
