@@ -113,8 +113,8 @@ def pack(
         >>> from featherweight.networks import create
         >>> model = create("squeezenet", num_classes=10)
         >>> packed = pack(model, f"{tempfile.mkdtemp()}/model.fwz", density=0.33, bits=6)
-        >>> round(packed.float_bytes / packed.packed_bytes), packed.packed_bytes < 1.02 * packed.bound_bytes
-        (12, True)
+        >>> packed.float_bytes > 10 * packed.packed_bytes, packed.packed_bytes < 1.02 * packed.bound_bytes
+        (True, True)
         >>> weight = unpack(packed.path).stem[0].weight
         >>> torch.equal(weight, share_weights(model, density=0.33, bits=6).stem[0].weight)
         True
