@@ -55,7 +55,8 @@ inline void entropy() {
     data.resize(static_cast<std::size_t>(fw::Rans::most(count)));
     data.erase(data.begin(), data.end() - rans.encode(symbols.data(), count, data.data()));
     decode(rans, symbols, data);
-    const auto codebook = floats(pick(1, 256)), indices = bytes(pick(0, count));
+    const auto codebook = floats(pick(1, 256));
+    const auto indices = bytes(pick(0, count));
     std::vector<float> weights(static_cast<std::size_t>(pick(0, 3 * count)));
     try {
         fw::place_weights(symbols.data(), count, indices.data(), static_cast<Index>(indices.size()), codebook.data(),

@@ -110,6 +110,7 @@ def pack(
 
     Example:
         >>> import tempfile, torch
+        >>> from featherweight.compress import share_weights
         >>> from featherweight.networks import create
         >>> model = create("squeezenet", num_classes=10)
         >>> packed = pack(model, f"{tempfile.mkdtemp()}/model.fwz", density=0.33, bits=6)
