@@ -1,4 +1,6 @@
-// The only file that knows Python.
+// The kernels, the network in bytes, and the processor for Python.
+#include "bind.hpp"
+
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/array.h>
@@ -284,6 +286,7 @@ NB_MODULE(_native, module) {
                "shortcut_scale"_a, "stride"_a, "padding"_a, "dilation"_a, "groups"_a, "zero"_a, "y"_a.noconvert(),
                "threads"_a, "The adder layer on bytes, scaled, shifted and rounded to bytes, into y.");
     bind_int8_network(module);
+    fw::bind_entropy(module);
     module.attr("compiler") =
 #if defined(__clang__)
         "clang " __clang_version__;

@@ -1,7 +1,10 @@
 // Runs every kernel of every instruction set that this processor has on random shapes, and holds it against plain
 // loops; what every processor gives to the last bit, against the other sets. `make sanitize` compiles it, and all
 // kernels, so that memory read or written out of bounds and undefined behaviour stop it: every array is a block of its
-// own, of exactly its size, and one element too far is found. `make neon` does so for another processor.
+// own, of exactly its size, and one element too far is found; the entropy decoders too, on damaged bytes. `make neon`
+// does so for another processor.
+#include "sanitize.hpp"
+
 #include <cinttypes>
 #include <cmath>
 #include <cstdio>
@@ -13,58 +16,11 @@
 
 #include "int8_network.hpp"
 #include "kernels.hpp"
-
-namespace fw = featherweight;
-using Index = std::int64_t;
+#include "sanitize_entropy.hpp"
 
 namespace {
 
-std::mt19937 engine;  // whose numbers the standard lays down; those of its distributions differ between libraries
-
-Index pick(Index low, Index high) { return low + static_cast<Index>(engine() % static_cast<Index>(high - low + 1)); }
-
-// From -2 to 2.
-std::vector<float> floats(Index count, bool zeros = false) {
-    std::vector<float> values(static_cast<std::size_t>(count));
-    for (float& value : values)
-        value = zeros && pick(0, 2) == 0 ? 0.0f : static_cast<float>(pick(-(1 << 23), 1 << 23)) * 0x1p-22f;
-    return values;
-}
-
-// Numbers of any size, infinite ones, and what is none.
-std::vector<float> any_floats(Index count) {
-    std::vector<float> values(static_cast<std::size_t>(count));
-    for (float& value : values) {
-        const auto bits = static_cast<std::uint32_t>(engine());
-        const float special[] = {0.0f, -0.0f, 1e-40f, HUGE_VALF, -HUGE_VALF, std::numeric_limits<float>::quiet_NaN()};
-        if (pick(0, 9) == 0) value = special[pick(0, 5)];
-        else std::memcpy(&value, &bits, sizeof(value));
-    }
-    return values;
-}
-
-// The digest (FNV-1a) of all results that are the same bits with every instruction set and on every processor.
-std::uint64_t digest;
-
-void record(std::uint32_t bits) { digest = (digest ^ bits) * 1099511628211u; }
-
-void record(const std::vector<std::uint8_t>& values) {
-    for (std::uint8_t value : values) record(std::uint32_t{value});
-}
-
-void record(const std::vector<float>& values) {
-    for (float value : values) {
-        std::uint32_t bits;
-        std::memcpy(&bits, &value, sizeof(bits));
-        record(std::isnan(value) ? 0x7FC00000u : bits);  // which of those that are no number, sums choose
-    }
-}
-
-std::vector<std::uint8_t> bytes(Index count) {
-    std::vector<std::uint8_t> values(static_cast<std::size_t>(count));
-    for (std::uint8_t& value : values) value = static_cast<std::uint8_t>(pick(0, 255));
-    return values;
-}
+using namespace sanitize;
 
 fw::Convolution geometry() {
     fw::Convolution c{};
@@ -239,6 +195,7 @@ int main(int count, char** words) {
             products_of(*kernels, geometry(), round % 3 + 1);
             bytes_of(*kernels, geometry(), round % 3 + 1);
             matrices_of(*kernels, round % 3 + 1);
+            entropy();
         }
         setenv("FEATHERWEIGHT_ISA", kernels->name, 1);
         network();

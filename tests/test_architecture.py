@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "data": set(),
     "export": {"_machine", "_native"},
     "networks": {"blocks", "cost"},
-    "compress": {"blocks", "cost"},
+    "compress": {"blocks", "cost", "networks", "ops"},
     "train": {"blocks", "data", "networks"},
     "report": {"blocks", "cost", "networks"},
     "search": {"train", "cost", "networks"},

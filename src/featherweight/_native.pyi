@@ -5,6 +5,7 @@ import numpy as np
 from featherweight.ops._native import Array
 
 Bytes = np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
+Frequencies = np.ndarray[tuple[int, ...], np.dtype[np.uint32]]
 
 compiler: str
 
@@ -50,6 +51,11 @@ def adder2d_int8(
     stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int], groups: int, zero: int, y: Bytes,
     threads: int,
 ) -> None: ...  # fmt: skip
+def huffman_encode(symbols: Bytes, lengths: Bytes, out: Bytes) -> int: ...
+def huffman_decode(data: Bytes, lengths: Bytes, symbols: Bytes) -> None: ...
+def rans_encode(symbols: Bytes, frequencies: Frequencies, out: Bytes) -> int: ...
+def rans_decode(data: Bytes, frequencies: Frequencies, symbols: Bytes) -> None: ...
+def place_weights(positions: Bytes, indices: Bytes, codebook: Array, weights: Array) -> None: ...
 
 class Int8Network:
     def __init__(self, channels: int, height: int, width: int) -> None: ...

@@ -21,11 +21,13 @@ from . import (
     info,
     latency,
     list_networks,
+    pack,
     papers,
     predict,
     replace,
     roofline,
     train,
+    unpack,
 )
 from ._errors import UsageError, expected
 
@@ -86,6 +88,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "history": history.history,
     "train": train.train,
     "export": export.export,
+    "pack": pack.pack,
+    "unpack": unpack.unpack,
     "predict": predict.predict,
     "info": info.info,
 }

@@ -36,7 +36,8 @@ from ._papers import Figure, PaperRow, compare, of_another_network, papers
 from ._pretrained import FetchError
 from ._random import random_network
 from ._registry import Network, Published, create, network, networks, register, rounds_to
-from ._weights import Loaded, WeightsWarning, load_model, load_weights, save_model
+from ._saved import load_model, save_model
+from ._weights import Loaded, WeightsWarning, load_weights
 from .condensenet import condense
 
 __all__ = [

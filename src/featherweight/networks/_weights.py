@@ -1,22 +1,14 @@
-"""Weights from elsewhere, and to and from files of our own."""
+"""Weights from elsewhere."""
 
-import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
 
-import safetensors.torch
 from torch import Tensor, nn
 
-from featherweight._files import write_atomically
-
-from ._checkpoints import COUNTERS, OURS, Checkpoint, read_checkpoint, read_safetensors, record_in
+from ._checkpoints import COUNTERS, Checkpoint, read_checkpoint
 from ._counterparts import SAME_PADDING, layout, other_options, recognize
-from ._meta import on_meta_device
-from ._registry import create
 from ._structure import Ends, Fitted, ends, fit, order_by_name
 
 
@@ -115,7 +107,7 @@ def fill(model: nn.Module, checkpoint: Checkpoint, *, batch_norm_eps: float | No
         batch_norm_eps, remarks = _settings_of_peers(model, checkpoint)
     model.load_state_dict({**ours, **fitted.tensors, **counted})
     if batch_norm_eps is not None:
-        for norm in _batch_norms(model):
+        for norm in batch_norms(model):
             norm.eps = batch_norm_eps
     return Loaded(
         source=checkpoint.source, tensors=len(fitted.tensors), order=order, remarks=remarks,
@@ -131,7 +123,7 @@ def say(loaded: Loaded, *, stacklevel: int) -> None:
 
 def _settings_of_peers(model: nn.Module, checkpoint: Checkpoint) -> tuple[float | None, tuple[str, ...]]:
     """Return the eps of the libraries' network with the checkpoint's names, and what to say of it."""
-    peers = recognize(*_made_by(model), checkpoint.tensors)
+    peers = recognize(*made_by(model), checkpoint.tensors)
     if not peers:
         return None, ()
     first, *others = peers
@@ -144,7 +136,7 @@ def _settings_of_peers(model: nn.Module, checkpoint: Checkpoint) -> tuple[float 
     return first.batch_norm_eps, tuple(remarks)
 
 
-def _made_by(model: nn.Module) -> tuple[str, dict[str, object]]:
+def made_by(model: nn.Module) -> tuple[str, dict[str, object]]:
     """Return the name and options that `create` left on a network; of others, a name that none has."""
     name, options = getattr(model, "name", None), getattr(model, "options", None)
     return (name, options) if isinstance(name, str) and isinstance(options, dict) else ("", {})
@@ -159,7 +151,7 @@ def _fit(model: nn.Module, ours: Mapping[str, Tensor], checkpoint: Checkpoint, a
             return fit(ours, checkpoint.tensors, order, ends=places, adapt=adapt), how
         except ValueError as error:
             failure = failure or error
-    if (meant := other_options(_made_by(model)[0], checkpoint.tensors)) is not None:
+    if (meant := other_options(made_by(model)[0], checkpoint.tensors)) is not None:
         raise ValueError(f"{checkpoint.source} has the names and shapes of {meant}, which is {meant.ours}") from failure
     if failure is None:
         first = next((name for name in checkpoint.tensors if name not in ours), "none of ours is there")
@@ -181,7 +173,7 @@ def _orders(
         return
     if checkpoint.ordered:
         yield "in their order", list(theirs)
-    for counterpart in recognize(*_made_by(model), theirs):
+    for counterpart in recognize(*made_by(model), theirs):
         yield f"in the order of {counterpart}", list(layout(counterpart))
 
 
@@ -189,95 +181,5 @@ def _beside(name: str, attribute: str) -> str:
     return f"{name.rpartition('.')[0]}.{attribute}"
 
 
-def _batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
+def batch_norms(model: nn.Module) -> list[nn.modules.batchnorm._BatchNorm]:
     return [module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
-
-
-def save_model(model: nn.Module, path: str | os.PathLike[str], metadata: Mapping[str, str] | None = None) -> Path:
-    """Write a network's weights, and what is needed to build it again, to a safetensors file.
-
-    Args:
-        model: made by `create`, with any weights.
-        path: of the file; written whole or not at all.
-        metadata: more text to carry along, such as labels; read it with `safetensors.safe_open(path, "pt").metadata()`.
-    Returns: `path` as a Path.
-    Raises: ValueError: the model was not made by `create` or was changed since, so that it could not be built again;
-        or metadata has the key "featherweight", which is ours.
-
-    Example:
-        >>> import tempfile
-        >>> from featherweight.networks import create
-        >>> model = create("mobilenet_v2", width=0.35, num_classes=10)
-        >>> load_model(save_model(model, f"{tempfile.mkdtemp()}/model.safetensors")).num_classes
-        10
-    """
-    if metadata and OURS in metadata:
-        raise ValueError(f"the metadata key {OURS!r} is ours; call yours otherwise")
-    record = json.dumps({"version": version("featherweight"), **_recipe(model)})
-    tensors = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
-    content = safetensors.torch.save(tensors, {**(metadata or {}), OURS: record})
-    write_atomically(path, _metadata_in_order(content))
-    return Path(path)
-
-
-def _recipe(model: nn.Module) -> dict[str, object]:
-    """Say how `load_model` builds this model, having checked that it would get the same structure."""
-    name, options = _made_by(model)
-    if not name:
-        raise ValueError(
-            "only a network made by featherweight.create, with its own layers, can be saved so that it can be built "
-            f"again; of this {type(model).__name__}, keep the state_dict"
-        )
-    eps = sorted({norm.eps for norm in _batch_norms(model)})
-    if len(eps) > 1:
-        raise ValueError(f"the batch norms of this {name} have different eps: {eps}; a file keeps one for all")
-    try:
-        options = json.loads(json.dumps(options))
-    except TypeError as error:
-        raise ValueError(f"the options of this {name} cannot be written to a file: {error}") from error
-    ours, built = model.state_dict(), _build(name, options).state_dict()
-    for tensor in ours | built:
-        if tensor not in ours or tensor not in built or ours[tensor].shape != built[tensor].shape:
-            raise ValueError(f"this {name} was changed since create({name!r}, ...) made it, first at {tensor}")
-    return {"name": name, "options": options, "batch_norm_eps": eps[0] if eps else None}
-
-
-def _metadata_in_order(content: bytes) -> bytes:
-    """Sort a safetensors file's metadata, which come in any order, so that the same model gives the same bytes."""
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
-    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
-    text += b" " * (-len(text) % 8)  # the tensors begin at a multiple of 8 bytes
-    return len(text).to_bytes(8, "little") + text + content[8 + length :]
-
-
-def load_model(path: str | os.PathLike[str]) -> nn.Module:
-    """Read a network that `save_model` wrote: built anew, with its weights, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a safetensors file, or not one of `save_model`, or its weights do not fit its network.
-
-    Example: see `save_model`.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no such file: {path}")
-    tensors, metadata = read_safetensors(path)
-    if OURS not in metadata:
-        raise ValueError(f"{path} was not written by featherweight.save_model: its metadata has no {OURS!r}")
-    record = record_in(metadata, path)
-    model = _build(record["name"], record["options"])
-    try:
-        model.load_state_dict(tensors, assign=True)
-    except RuntimeError as error:
-        raise ValueError(f"the weights in {path} do not fit its network {record['name']}: {error}") from error
-    for norm in _batch_norms(model):
-        norm.eps = record["batch_norm_eps"]
-    return model.eval()
-
-
-def _build(name: str, options: Mapping[str, object]) -> nn.Module:
-    """Build without weights."""
-    with on_meta_device():
-        return create(name, **options)  # type: ignore[arg-type]

@@ -1,0 +1,67 @@
+"""`featherweight pack` and `featherweight unpack`."""
+
+import json
+
+import pytest
+import safetensors
+import torch
+
+from featherweight.compress import share_weights
+from featherweight.compress._share import plain
+from featherweight.networks import create, load_model, save_model
+
+
+@pytest.fixture
+def saved(tmp_path):
+    model = create("squeezenet", num_classes=10)
+    return save_model(model, tmp_path / "model.safetensors", {"labels": json.dumps([*"0123456789"])})
+
+
+def test_there_and_back(featherweight, saved, tmp_path) -> None:
+    out = featherweight("pack", saved, "--bits", 5, "--density", 0.25).out
+    assert "times smaller; 1.0" in out
+    assert "positions of weights" in out
+    back = tmp_path / "back.safetensors"
+    assert str(back) in featherweight("unpack", tmp_path / "model.fwz", "--out", back).out
+    expected = plain(share_weights(load_model(saved), density=0.25, bits=5)).state_dict()
+    got = load_model(back).state_dict()
+    assert got.keys() == expected.keys()
+    assert all(torch.equal(got[name], expected[name]) for name in got)
+    with safetensors.safe_open(back, "pt") as file:
+        assert json.loads(file.metadata()["labels"]) == [*"0123456789"]
+
+
+def test_json_has_every_part(featherweight, saved, tmp_path) -> None:
+    found = featherweight("pack", saved, "--out", tmp_path / "new" / "small.fwz", "--json").json
+    parts = ("positions", "indices", "codebooks", "rest", "header")
+    assert sum(found[f"{part}_bytes"] for part in parts) == found["packed_bytes"]
+    assert found["packed_bytes"] == (tmp_path / "new" / "small.fwz").stat().st_size
+    assert found["bound_bytes"] < found["packed_bytes"] < found["float_bytes"] / 10
+    assert {row["name"] for row in found["tensors"]} >= {"stem.0.weight"}
+    back = featherweight("unpack", found["path"], "--out", tmp_path / "back.safetensors", "--json").json
+    assert back["packed_bytes"] == found["packed_bytes"]
+    assert back["bytes"] > found["float_bytes"]
+
+
+def test_wrong_words_and_damaged_files(featherweight, saved, tmp_path) -> None:
+    packed = tmp_path / "model.fwz"
+    featherweight("pack", saved)
+    packed.write_bytes(packed.read_bytes()[:-1])
+    (tmp_path / "text.safetensors").write_text("no model")
+    for words, code, complaint in (
+        (["pack", saved, "--density", 0], 2, "density is the share of weights to keep"),
+        (["pack", saved, "--bits", 9], 2, "bits of an index are 1 to 8; got 9"),
+        (["pack", saved, "--out", saved], 2, "is the network itself"),
+        (["pack", tmp_path / "text.safetensors"], 2, "is not a whole safetensors file"),
+        (["pack", tmp_path / "none.safetensors"], 1, "no such file"),
+        (["unpack", packed], 2, "Missing option '--out'"),
+        (["unpack", packed, "--out", tmp_path / "back.pt"], 2, "ends in .safetensors"),
+        (["unpack", packed, "--out", packed], 2, "is the packed network itself"),
+        (["unpack", packed, "--out", tmp_path / "back.safetensors"], 1, "is damaged in the header"),
+        (["unpack", saved, "--out", tmp_path / "back.safetensors"], 1, "is no .fwz file"),
+        (["unpack", tmp_path / "none.fwz", "--out", tmp_path / "back.safetensors"], 1, "no such file"),
+    ):
+        answer = featherweight(*words)
+        assert (answer.code, answer.out) == (code, ""), words
+        assert complaint in answer.err
+    assert not (tmp_path / "back.safetensors").exists()
