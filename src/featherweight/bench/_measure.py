@@ -14,7 +14,7 @@ from ._process import Worker, WorkerError
 from ._runtimes import RuntimeMissingError, usable
 
 BURST_SECONDS = 0.02  # of a turn, at least one run
-NOISY = 0.03  # what a median may be unsure by, or drift, before the result is called noisy
+NOISY = 0.03  # what two measurements may differ by before one of them has to be called noisy; each has half of it
 OUTLIER = 1.5  # times the median
 
 
@@ -61,10 +61,10 @@ class Measurement:
 
     @property
     def noise(self) -> str:
-        """Why the median is not to be trusted to 3 %, or an empty text where it is."""
+        """Why another run's median may differ by more than 3 %, or an empty text where that is not likely."""
         half = (self.latency.high_seconds - self.latency.low_seconds) / 2 / self.latency.median_seconds
         reasons = [f"drifted by {self.drift:+.0%}"] if abs(self.drift) > NOISY else []
-        reasons += [f"known to {half:.0%} only"] if half > NOISY else []
+        reasons += [f"known to {half:.1%} only"] if half > NOISY / 2 else []
         reasons += ["too few turns to tell"] if self.latency.confidence < CONFIDENCE else []
         reasons += [f"{self.outliers:.0%} outliers"] if self.outliers > 0.1 else []
         return ", ".join(reasons)

@@ -50,8 +50,8 @@ def bench(
 
     Each runtime lives in a process of its own, bound to as many cores as it has threads, and all take turns; a crash
     of one leaves the others alone. The median counts, with the interval that holds it with 95 % probability. The last
-    column says where the machine was too noisy to trust a median to 3 %. "off by" is the largest difference from eager
-    PyTorch's logits, as a share of the largest; int8 ranges come from noise here, so they tell times only.
+    column says where the machine was too noisy for another run to agree within 3 %. "off by" is the largest difference
+    from eager PyTorch's logits, as a share of the largest; int8 ranges come from noise here, so they tell times only.
 
     \b
     Examples:
