@@ -116,7 +116,9 @@ def test_noise_is_named():
     assert steady(drift=0.04).noise == "drifted by +4%"
     assert steady(drift=-0.04).noise == "drifted by -4%"
     assert steady(outliers=0.25).noise == "25% outliers"
-    assert steady(latency=latency_of([0.9, 1.0, 1.1] * 4)).noise == "known to 10% only"
+    assert steady(latency=latency_of([0.9, 1.0, 1.1] * 4)).noise == "known to 10.0% only"
+    assert steady(latency=latency_of([0.98, 1.0, 1.02] * 4)).noise == "known to 2.0% only"  # another may be as far off
+    assert steady(latency=latency_of([0.99, 1.0, 1.01] * 4)).noise == ""
     assert steady(latency=latency_of([1.0] * 5)).noise == "too few turns to tell"
 
 

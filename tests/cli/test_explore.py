@@ -50,7 +50,7 @@ def test_measurements_find_their_variant_and_the_latest_counts(tmp_path: Path) -
     assert notes == []
     assert (series.measured, series.runtime, series.threads, series.machine) == (True, "onnxruntime", 1, machine())
     assert {name: (one.seconds, one.date) for name, one in series.timings.items()} == {NARROW: (0.020, second.date)}
-    assert series.timings[NARROW].doubt == "noisy: known to 15% only"
+    assert series.timings[NARROW].doubt == "noisy: known to 15.0% only"
 
 
 def test_machines_are_never_mixed(tmp_path: Path) -> None:
