@@ -29,9 +29,13 @@ check: | $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	$(BIN)/mypy
+	@$(if $(shell command -v npm),$(BIN)/python -c "$(WEB)" || true,echo "not run: the tests of the browser's page; they lack npm")
 	$(BIN)/pytest -n $(WORKERS)
 	@$(MAKE) --no-print-directory $(if $(NEON_LACKS),sanitize,neon)
 	@$(if $(NEON_LACKS),echo "not run: make neon; it lacks the packages $(NEON_LACKS)")
+
+# What the page of `featherweight export --to web` runs on, for its tests: fetched once, into the user's cache.
+WEB := from featherweight.environments import install, missing; missing('web') and install('web')
 
 sanitize: $(VENV)/installed-dev  ## Run every kernel under the address and undefined-behaviour sanitizers
 	$(call run_kernels,$@)

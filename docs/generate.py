@@ -14,6 +14,7 @@ from typing import Any
 
 import typer
 from family_pages import every_row, families, family_page, markdown_table, rows_of, slug
+from matrix_page import matrix_page
 from theory_page import picture, theory_chart, theory_page
 from zoo_page import PICTURE, zoo_chart, zoo_page
 
@@ -28,6 +29,7 @@ from featherweight.report import connectivity_picture, write_history
 HERE = Path(__file__).resolve().parent
 ZOO = HERE / "digits_zoo.json"  # written by recipes/digits_zoo.py
 LATENCY = HERE / "latency_zoo.json"  # written by benchmarks/latency_prediction.py
+MATRIX = HERE / "export_matrix.json"  # written by benchmarks/export_matrix.py
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
 PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in (
     "networks", "blocks", "ops", "cost", "bench", "predictor", "data", "train", "compress", "export", "search",
@@ -43,6 +45,8 @@ def pages() -> dict[str, str]:
         written["digits_zoo.md"] = zoo_page(json.loads(ZOO.read_text(encoding="utf-8")))
     if LATENCY.exists():
         written["theory.md"] = theory_page(json.loads(LATENCY.read_text(encoding="utf-8")))
+    if MATRIX.exists():
+        written["export_matrix.md"] = matrix_page(json.loads(MATRIX.read_text(encoding="utf-8")))
     return {name: f"{text.rstrip()}\n\n{NOTE}" for name, text in written.items()}
 
 

@@ -27,6 +27,8 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--hide-scrollbars",
+    "--use-fake-device-for-media-stream",  # a camera for the page of `export --to web`,
+    "--use-fake-ui-for-media-stream",  # lent without asking anybody
 )
 
 

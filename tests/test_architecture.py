@@ -26,7 +26,9 @@ ARROWS: dict[str, set[str]] = {
     "blocks": {"ops"},
     "cost": set(),
     "data": set(),
-    "export": {"_machine", "_native"},
+    "environments": set(),
+    "export": {"_machine", "_native", "environments"},
+    "_exports": {"blocks", "compress", "export"},
     "networks": {"blocks", "cost"},
     "compress": {"blocks", "cost", "networks", "ops"},
     "train": {"blocks", "data", "networks"},
@@ -34,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "search": {"train", "cost", "networks"},
     "bench": {"_machine", "compress", "cost", "export", "networks"},
     "predictor": {"bench", "cost", "networks"},
+    "ship": {"_exports", "cost", "export"},
     "_machine": {"_native"},
     "_fit": {
         "_machine",
@@ -57,7 +60,12 @@ OUTSIDE = {
     "ops": {"torch", "numpy", "triton"},
     "cost": {"torch"},
     "data": {"torch", "numpy", "PIL", "sklearn"},
-    "export": {"torch", "numpy", "safetensors", "onnx", "onnxscript", "onnxruntime", "openvino"},
+    "environments": {"numpy"},
+    # google: protobuf, which says what is wrong with an ONNX file
+    "export": {
+        *("torch", "numpy", "safetensors", "google", "onnx", "onnxscript", "onnxruntime", "openvino"),
+        *("ncnn", "executorch", "torchao", "litert_torch", "ai_edge_litert", "ai_edge_quantizer"),  # in workers
+    },
 }
 
 # Packages that an extra brings: imported when they are used, through `_extras.require`, never with a room.

@@ -1,7 +1,8 @@
-"""Files that are there whole or not at all: written under a temporary name beside the target, then renamed."""
+"""Files and folders that are there whole or not at all: written under a temporary name beside it, then renamed."""
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -50,6 +51,66 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         _force_to_disk(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a new folder to write to; when the block ends well, it takes the place of `path`.
+
+    As `atomic_path`, for files that belong together: never are some of them old and others new. A folder at `path` is
+    replaced only if all that it holds is written anew, so that nothing of a user's is lost; between two renames there
+    is none, and a power cut just then leaves the old one there under its hidden name.
+
+    Args:
+        path: the folder to write. A link there is replaced, not followed.
+    Raises:
+        FileNotFoundError: the folder that `path` is to lie in does not exist, or the block has written nothing.
+        NotADirectoryError: `path` is a file.
+        FileExistsError: `path` holds something that is not written anew, or is "." or "..", where somebody stands.
+
+    Example:
+        >>> import tempfile
+        >>> target = Path(tempfile.mkdtemp()) / "model"
+        >>> with atomic_folder(target) as temporary:
+        ...     _ = (temporary / "weights.bin").write_bytes(b"weights")
+        ...     print(target.exists())
+        False
+        >>> [file.name for file in target.iterdir()]
+        ['weights.bin']
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise NotADirectoryError(f"cannot write the folder {target}: a file has that name")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"cannot write {target}: the folder {target.parent} does not exist")
+    if target.name in ("", ".."):
+        raise FileExistsError(f"cannot replace the folder {target}: name it, from the folder that it lies in")
+    temporary, old = (target.with_name(f".{target.name}.{secrets.token_hex(4)}") for _ in range(2))
+    temporary.mkdir()
+    try:
+        yield temporary
+        written = _files_below(temporary)
+        if not written:
+            raise FileNotFoundError(f"nothing was written for {target}: expected files in {temporary}")
+        if lost := sorted(map(str, (_files_below(target) if target.exists() else set()) - written)):
+            raise FileExistsError(f"cannot replace the folder {target}: it holds {', '.join(lost[:5])}, not ours")
+        for file in sorted(written):
+            _force_to_disk(temporary / file)
+        if os.path.lexists(target):
+            target.rename(old)
+        temporary.rename(target)
+        _force_to_disk(target.parent)
+        if old.is_symlink():
+            old.unlink()
+        shutil.rmtree(old, ignore_errors=True)
+    finally:
+        if os.path.lexists(old) and not os.path.lexists(target):
+            old.rename(target)
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _files_below(folder: Path) -> set[Path]:
+    return {path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:

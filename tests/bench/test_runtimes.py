@@ -82,7 +82,7 @@ def test_openvino_refuses_what_it_cannot_run(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no model file"):
         openvino.load(tmp_path / "none.onnx")
     (tmp_path / "bad.onnx").write_bytes(b"no model")
-    with pytest.raises(ModelFileError, match=r"OpenVINO cannot run .*bad.onnx"):
+    with pytest.raises(ModelFileError, match=r"OpenVINO cannot read .*bad.onnx"):
         openvino.load(tmp_path / "bad.onnx")
     with pytest.raises(ValueError, match="unknown precision 'half'; known: float32, bfloat16"):
         openvino.load(b"", precision="half")

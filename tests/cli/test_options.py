@@ -4,7 +4,8 @@ from typing import Literal
 
 import pytest
 
-from featherweight.cli._options import _read, parse_network_options
+from featherweight.cli._options import Data, _read, parse_network_options
+from featherweight.data import BUILT_IN
 from featherweight.networks import networks
 
 
@@ -51,3 +52,8 @@ def test_words_without_a_value_and_unknown_options() -> None:
         parse_network_options(name, ["num_classes"])
     with pytest.raises(TypeError, match="did you mean 'num_classes'"):
         parse_network_options(name, ["numclasses=10"])
+
+
+def test_the_help_names_the_built_in_pictures() -> None:
+    (argument,) = Data.__metadata__
+    assert all(f"'{name}'" in argument.help for name in BUILT_IN)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from featherweight.cli.export import read_trained
+from featherweight.cli._trained import read_trained
 from featherweight.export import load
 from featherweight.networks import load_model
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 import onnx
+import onnxruntime.quantization
 import pytest
 import torch
 
 from featherweight import create
 from featherweight.compress import QuantizationError, fold_batch_norm, quantize
-from featherweight.compress import _quantize as quantizing
 from featherweight.compress._compact import compact
+from featherweight.compress._qdq import demand_int8
 from featherweight.export import compare, export, load
 
 METADATA = {"labels": list("abcde"), "preprocessing": {"resolution": 16, "channels": 1}}
@@ -107,19 +108,19 @@ def test_an_int8_model_is_not_quantized_again(int8_file, tmp_path):
 
 
 def test_an_unknown_method(float_file, tmp_path):
-    with pytest.raises(QuantizationError, match="unknown calibration method 'mean'; known: minmax, percentile"):
+    with pytest.raises(QuantizationError, match="unknown calibration method 'mean'; known: auto, minmax, percentile"):
         quantize(float_file, tmp_path / "int8.onnx", pictures(4), method="mean")
 
 
 def test_a_layer_left_in_float_is_an_error(float_file, int8_file, tmp_path, monkeypatch):
     proto = onnx.load(float_file)
     with pytest.raises(QuantizationError, match=r"left \d+ layers in float: node_conv2d"):
-        quantizing._demand_int8(proto)
-    monkeypatch.setattr(quantizing, "_quantized", lambda *_: proto)
+        demand_int8(proto)
+    monkeypatch.setattr(onnxruntime.quantization.QDQQuantizer, "quantize_model", lambda *_: proto)
     with pytest.raises(QuantizationError, match="layers in float"):
-        quantize(float_file, tmp_path / "int8.onnx", pictures(4))
+        quantize(float_file, tmp_path / "int8.onnx", pictures(4), method="minmax")
     assert list(tmp_path.iterdir()) == []
-    quantizing._demand_int8(onnx.load(int8_file))
+    demand_int8(onnx.load(int8_file))
 
 
 def test_the_file_is_compact(int8_file):

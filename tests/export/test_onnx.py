@@ -14,6 +14,8 @@ from featherweight import __version__, create
 from featherweight.compress import fold_batch_norm
 from featherweight.export import ExportError, ParityError, export, export_proven, load, probe, prove
 from featherweight.export import onnx as target
+from featherweight.export._half import to_half
+from featherweight.export._targets import HALF_TOLERANCE, TOLERANCE
 
 METADATA = {
     "labels": ["zero", "one", "zwei", "три", "五"],
@@ -52,11 +54,16 @@ def exported(model, tmp_path_factory):
 
 
 def test_every_registered_network_runs_in_onnx_runtime(tiny, pictures):
-    runner = load(probe(tiny, (1, 16, 16)))
-    assert runner.input_shape == (1, 16, 16)
-    assert runner.num_classes == 5
-    one_by_one = np.concatenate([runner(picture[None]) for picture in pictures[:6]])
-    assert prove(logits(tiny, pictures[:6]), one_by_one, np.zeros(6, np.int64)).agreement == 1
+    content = probe(tiny, (1, 16, 16))
+    half = onnx.load_from_string(content)
+    to_half(half)
+    expected, labels = logits(tiny, pictures[:6]), np.zeros(6, np.int64)
+    for model, tolerance in ((content, TOLERANCE), (half.SerializeToString(), HALF_TOLERANCE)):
+        runner = load(model)
+        assert runner.input_shape == (1, 16, 16)
+        assert runner.num_classes == 5
+        one_by_one = np.concatenate([runner(picture[None]) for picture in pictures[:6]])
+        assert prove(expected, one_by_one, labels, tolerance=tolerance).agreement == 1
 
 
 def test_a_probe_leaves_the_network_as_it_was(calibrated):

@@ -6,10 +6,12 @@ import sys
 import numpy as np
 import onnx
 import pytest
+from torch import nn
 
 from featherweight import create
 from featherweight._machine import available_processors
-from featherweight.export import ModelFileError, load, probe
+from featherweight.export import ModelFileError, load, openvino, probe
+from featherweight.export._runner import BATCH
 
 RUN_WITHOUT_TORCH = """
 import sys
@@ -43,7 +45,7 @@ def test_threads(path, threads):
 
 
 def test_a_runner_tells_what_it_is(path):
-    assert repr(load(path)) == f"Runner({path}, 3x16x16 -> 3)"
+    assert repr(load(path)) == f"OnnxRunner({path}, 3x16x16 -> 3)"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +61,13 @@ def test_a_runner_tells_what_it_is(path):
 def test_wrong_input(path, x, error, message):
     with pytest.raises(error, match=message):
         load(path)(x)
+
+
+@pytest.mark.parametrize("of", [load, openvino.load])
+def test_a_model_for_more_pictures_than_a_call_else_takes(of):
+    runner = of(probe(nn.Flatten(), (1, 1, 2), batch=BATCH + 1))
+    x = np.arange(2 * (BATCH + 1), dtype=np.float32).reshape(-1, 1, 1, 2)
+    np.testing.assert_array_equal(runner(x), x.reshape(-1, 2))
 
 
 def test_no_batches(path):

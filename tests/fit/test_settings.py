@@ -20,9 +20,10 @@ def test_quantities_are_read_with_their_units() -> None:
     assert (settings.seconds, settings.networks) == (600.0, ("mobilenet_v2", "GhostNet"))
 
 
-def test_the_digits_have_a_latency_limit_of_their_own_and_a_folder_has_none() -> None:
+def test_the_digits_alone_have_a_latency_limit_of_their_own() -> None:
     assert parse().budget.latency_seconds == pytest.approx(0.3e-3)
     assert parse(data="pictures").budget.latency_seconds is None
+    assert parse(data="characters").budget.latency_seconds is None
     assert parse(max_latency="none").budget.latency_seconds is None
 
 

@@ -50,9 +50,9 @@ def fit(
     picture that the files agree with PyTorch; writes files and a report.
 
     Args:
-        data: "digits" (built in, from scikit-learn), or a folder `class/*.png` or `train|val|test/class/*`.
+        data: "digits" or "characters", which are built in, or a folder `class/*.png` or `train|val|test/class/*`.
         max_latency: of one picture on this machine, with `threads` threads: "2ms", or seconds; None for no limit;
-            "auto" is 0.3 ms for the digits and no limit for a folder.
+            "auto" is 0.3 ms for the digits and no limit for others.
         max_size: of the model file: "300kB", or bytes; None for no limit.
         max_memory: of the activations alive at once: "1MB", or bytes.
         min_accuracy: on the test pictures: "97%", or a share in 0..1.

@@ -13,7 +13,7 @@ from torch import nn
 
 from featherweight.data import Augment, Batches, Pictures, Preprocessing, Split, augment_for, preprocessing_for
 from featherweight.networks import create
-from featherweight.train import Evaluation, History, Recipe, evaluate, train
+from featherweight.train import Distillation, Evaluation, History, Recipe, evaluate, train
 
 EVALUATION_BATCH = 256
 
@@ -83,10 +83,11 @@ class Learner:
         """How many pictures are trained on."""
         return len(self.split.train)
 
-    def recipe(self, model: nn.Module, stage: int) -> Recipe:
+    def recipe(self, model: nn.Module, stage: int, *, taught: bool = False) -> Recipe:
         """Return how a network is trained; `stage` counts its trainings, each with its own order and variations.
 
-        A network without batch norm (SqueezeNet) diverges within a few steps at the others' learning rate.
+        A network without batch norm (SqueezeNet) diverges within a few steps at the others' learning rate. A teacher's
+        answers, which weigh T^2, make the first gradients several times as large: they are clipped, too.
         """
         normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
         batch_size = max(8, min(64, self.training_count // 16))
@@ -94,7 +95,7 @@ class Learner:
             epochs=None,
             batch_size=batch_size,
             learning_rate=(0.1 if normed else 0.02) * (batch_size / 32) ** 0.5,
-            clip_gradient_norm=None if normed else 1.0,
+            clip_gradient_norm=None if normed and not taught else 1.0,
             augment=self.augment,
             seed=self.seed * 1_009 + stage,
         )
@@ -115,13 +116,15 @@ class Learner:
         knots: Sequence[tuple[int, float]] | None = None,
         checkpoint: Path | None = None,
         resume: bool = False,
+        distillation: Distillation | None = None,
     ) -> Stage:
-        """Train `model` in place, for a time or along a recorded schedule, and say how it went."""
+        """Train `model` in place, for a time or along a recorded schedule, by a teacher or not; say how it went."""
         history = train(
             model,
             self.batches(resolution, "train", recipe),
             self.batches(resolution, "val"),
             recipe,
+            distillation=distillation,
             time_seconds=seconds,
             schedule=knots,
             checkpoint=checkpoint,

@@ -19,7 +19,7 @@ from ._choose import Contender
 from ._finish import Shipped, Verdict
 from ._learner import Learner, Stage
 from ._machine import describe_machine, package_versions
-from ._settings import DIGITS, Settings
+from ._settings import LATENCY_SECONDS, Settings
 
 MISTAKES_SHOWN = 24
 INT8_LOSS = 0.005  # what the command leaves out, because it is the default
@@ -89,7 +89,7 @@ def _doubt(chosen: Shipped, truth: np.ndarray) -> str:
 def command(settings: Settings) -> str:
     """Return the command line that asks for the same run again, with what a shell would take apart in quotes."""
     budget = settings.budget
-    unlimited = "none" if settings.data == DIGITS else None  # as "auto" has it
+    unlimited = "none" if settings.data in LATENCY_SECONDS else None  # as "auto" has it
     limits = {
         "--max-latency": unlimited if budget.latency_seconds is None else f"{budget.latency_seconds * 1e3:.12g}ms",
         "--max-size": "none" if budget.size_bytes is None else f"{budget.size_bytes / 1e3:.12g}kB",

@@ -14,7 +14,7 @@ from torch import nn
 
 from featherweight._files import write_atomically
 from featherweight.cost import analyze
-from featherweight.data import DataError, Pictures, digits, open_folder, split_pictures
+from featherweight.data import BUILT_IN, DataError, read_pictures, split_pictures
 from featherweight.networks import network as find
 from featherweight.report import write_report
 from featherweight.search import Candidate, Rung, Score, candidates, int8_file_bytes
@@ -28,7 +28,7 @@ from ._foresight import foresight
 from ._learner import Learner, Stage
 from ._metrics import metrics
 from ._recipe import recipe_of
-from ._settings import DIGITS, Settings
+from ._settings import Settings
 from ._state import State
 
 EXPORTS_IN_FINISH = 18  # what folding, exporting, quantizing and proving take, in exports of a candidate for measuring
@@ -139,8 +139,8 @@ class Run:
             self.tell(f"pictures that are in two splits, which makes the test too easy: {count}; the report lists them")
         if count := sum(group.across_classes for group in split.duplicates):
             self.tell(f"pictures that are in two classes: {count}; the report lists them")
-        if self.settings.data == DIGITS and Path(DIGITS).is_dir():
-            self.tell("these are the built-in digits; for the folder of that name say ./digits")
+        if (name := self.settings.data) in BUILT_IN and Path(name).is_dir():
+            self.tell(f"these are the built-in {name}; for the folder of that name say ./{name}")
         return Learner(pictures, split, self.settings.seed, self.settings.flip, self.progress)
 
     def _count(self, learner: Learner) -> tuple[list[Candidate], list[Candidate]]:
@@ -253,11 +253,6 @@ class Run:
         write_report(found, folder / "report.html")
         self.state.finish()
         return FitResult(folder, found)
-
-
-def read_pictures(data: str) -> Pictures:
-    """Return the built-in digits, or the pictures of a folder."""
-    return digits() if data == DIGITS else open_folder(data)
 
 
 def _contender(facts: dict[str, Any]) -> Contender:

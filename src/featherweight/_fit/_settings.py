@@ -11,8 +11,9 @@ from ._deadline import enough_seconds
 
 Number = TypeVar("Number", int, float)
 
-DIGITS = "digits"  # the name of the built-in pictures
-DIGITS_LATENCY_SECONDS = 0.3e-3  # the default limit for them: a budget that shows what a budget does
+DIGITS = "digits"  # the built-in pictures where none are named
+# The default limit, for the built-in pictures that have one: a budget that shows what a budget does.
+LATENCY_SECONDS = {DIGITS: 0.3e-3}
 
 
 class SettingsError(ValueError):
@@ -24,7 +25,7 @@ class Settings:
     """A run's question: everything that decides what comes out, and nothing else.
 
     Args:
-        data: `digits`, or a folder of pictures.
+        data: the name of built-in pictures, or a folder of pictures.
         budget: limits on the file that ships.
         int8_loss: accuracy that the int8 file may lose against float and still ship, in 0..1.
         seconds: for the whole run.
@@ -110,7 +111,7 @@ class Settings:
 
 def _latency(limit: str | float | None, data: str) -> float | None:
     if limit == "auto":
-        return DIGITS_LATENCY_SECONDS if data == DIGITS else None
+        return LATENCY_SECONDS.get(data)
     return _limit(limit, parse_seconds)
 
 

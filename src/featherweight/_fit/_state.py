@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from featherweight._files import write_atomically
+from featherweight.data import BUILT_IN
 
-from ._settings import DIGITS, Settings, SettingsError
+from ._settings import Settings, SettingsError
 
 OUTPUTS = (
     "model.safetensors",
@@ -87,7 +88,7 @@ def check_outside(out: str | Path, data: str) -> None:
 
     Raises: SettingsError: `out` is the folder of the pictures, or lies in it.
     """
-    if data != DIGITS and Path(out).resolve().is_relative_to(Path(data).resolve()):
+    if data not in BUILT_IN and Path(out).resolve().is_relative_to(Path(data).resolve()):
         raise SettingsError(
             f"the results would lie among the pictures, as a class of their own: {out} is in {data}; "
             "choose a folder elsewhere with --out"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cached_property, partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -54,7 +54,8 @@ class Prepared:
         with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
             float_file, int8_file = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
             float_file.write_bytes(self.onnx)
-            return quantize(float_file, int8_file, self.x, keep_names=True).read_bytes()
+            plain: Any = {"method": "minmax", "equalize": False, "correct_bias": False}
+            return quantize(float_file, int8_file, self.x, keep_names=True, **plain).read_bytes()
 
 
 class Runtime(NamedTuple):

@@ -34,6 +34,7 @@ from ._micro import MicroBlockA, MicroBlockB, MicroBlockC, MicroDepthwise, Micro
 from ._micro_ends import MicroHead, MicroStem
 from ._mitchell import MitchellConv2d, MitchellLinear
 from ._mitchell_norm import MitchellAvgPool2d, MitchellBatchNorm2d
+from ._narrow import set_widths
 from ._normed_head import NormedClassifierHead
 from ._residual import BasicBlock, BottleneckBlock, PadShortcut, with_norm
 from ._shift_max import DynamicShiftMax
@@ -114,6 +115,7 @@ __all__ = [
     "levels",
     "round_channels",
     "set_adder_p",
+    "set_widths",
     "strides",
     "structure",
     "wiring",

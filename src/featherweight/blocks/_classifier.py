@@ -93,6 +93,7 @@ class ImageClassifier(nn.Module):
         self.resolution = resolution
         self.name: str | None = None  # `create` writes name and options here; a saved model is rebuilt from them
         self.options: dict[str, object] = {}
+        self.widths: dict[str, tuple[int, ...]] = {}  # of layers that were made narrower since: see `set_widths`
         initialize(self)
 
     @property

@@ -14,6 +14,7 @@ from . import (
     blocks,
     calibrate,
     cost,
+    environment,
     explore,
     export,
     fit,
@@ -24,8 +25,11 @@ from . import (
     pack,
     papers,
     predict,
+    prune,
+    quantize,
     replace,
     roofline,
+    ship,
     train,
     unpack,
 )
@@ -52,7 +56,7 @@ Exit codes:
   0    done
   1    failed; one line on standard error says why
   2    wrong usage: an unknown command, option, network or value
-  3    done, but the budget is not met (fit)
+  3    done, but the budget or a bound is not met (fit, ship)
   130  interrupted
 """
 
@@ -88,6 +92,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "history": history.history,
     "train": train.train,
     "export": export.export,
+    "ship": ship.ship,
+    "prune": prune.prune,
+    "environment": environment.environment,
+    "quantize": quantize.quantize,
     "pack": pack.pack,
     "unpack": unpack.unpack,
     "predict": predict.predict,

@@ -1,4 +1,4 @@
-"""Options of networks and of replacements on the command line: `-o width=0.5 -o num_classes=10`."""
+"""What several commands take: pictures; options of networks and of replacements, `-o width=0.5 -o num_classes=10`."""
 
 import inspect
 import types
@@ -6,6 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Literal, Union, get_args, get_origin
 
 import typer
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="A folder class/*.png or train|val|test/class/*; or 'digits' or 'characters', which are built in."
+    ),
+]
 
 NetworkOptions = Annotated[
     list[str] | None,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ._errors import UsageError
+from ._options import Data
 from ._output import Json, messages_to_stderr, print_json, print_table
 
 if TYPE_CHECKING:
@@ -19,12 +20,10 @@ NOT_MET, INTERRUPTED = 3, 130  # exit codes
 
 
 def fit(
-    data: Annotated[
-        str, typer.Argument(help="A folder class/*.png or train|val|test/class/*, or 'digits', which is built in.")
-    ] = "digits",
+    data: Data = "digits",
     *,
     max_latency: Annotated[
-        str, typer.Option(help="Of one picture here: 2ms. auto: 0.3ms for digits, none for a folder.")
+        str, typer.Option(help="Of one picture here: 2ms. auto: 0.3ms for digits, none for others.")
     ] = "auto",
     max_size: Annotated[str, typer.Option(help="Of the model file: 300kB; 'none' for no limit.")] = "300kB",
     max_memory: Annotated[

@@ -49,7 +49,7 @@ def pack(
     from featherweight.compress._share import check_choices
 
     with usage():
-        network, metadata = _read(model)
+        network, metadata = read_saved(model)
         path = out or model.with_suffix(".fwz")
         if path.exists() and path.samefile(model):
             raise UsageError(f"--out {path} is the network itself")
@@ -63,7 +63,7 @@ def pack(
         _print(model, packed)
 
 
-def _read(path: Path) -> "tuple[nn.Module, dict[str, str]]":
+def read_saved(path: Path) -> "tuple[nn.Module, dict[str, str]]":
     """Read a saved network, and the texts that are saved with it. Raises: ValueError, FileNotFoundError."""
     import safetensors
 

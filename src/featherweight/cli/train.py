@@ -8,25 +8,29 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ._errors import UsageError, usage
-from ._options import NetworkOptions, parse_network_options
+from ._options import Data, NetworkOptions, parse_network_options
 from ._output import Json, messages_to_stderr, note, print_json, print_table
+from ._teacher import distillation_from
+from ._trained import read_trained
 
 if TYPE_CHECKING:
     from torch import nn
 
     from featherweight._fit._learner import Learner
-    from featherweight.train import Recipe
+    from featherweight.train import Distillation, Recipe
 
+AGAIN = 0.3  # of the learning rate, for a network that has learned
+WEIGHT, TEMPERATURE = 0.5, 4.0  # of a distillation
 EPOCHS = 30  # where neither --epochs nor --time is given
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.json", "training.ckpt"
 
 
 def train(
-    data: Annotated[
-        str, typer.Argument(help="A folder class/*.png or train|val|test/class/*, or 'digits', which is built in.")
-    ] = "digits",
+    data: Data = "digits",
     *,
-    network: Annotated[str, typer.Option("--network", "-n", help="A name from `featherweight list`.")],
+    network: Annotated[
+        str, typer.Option("--network", "-n", help="A name from `featherweight list`, or a saved model.safetensors.")
+    ],
     option: NetworkOptions = None,
     resolution: Annotated[
         int | None, typer.Option(min=8, help="Side of the input in pixels. Default: near the pictures' own.")
@@ -41,8 +45,26 @@ def train(
             help="AdderNets: share of the training over which distances |x - w|^p go from p = 2 to 1; 0: always 1."
         ),
     ] = 0.0,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A model.safetensors of the same classes, to learn from (distillation).")
+    ] = None,
+    distill: Annotated[
+        float | None,
+        typer.Option(help=f"Weight of the teacher's answers, 0 to 1; labels have the rest. Default: {WEIGHT}."),
+    ] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help=f"By which answers are softened, above 0. Default: {TEMPERATURE:g}.")
+    ] = None,
+    hints: Annotated[
+        bool, typer.Option("--hints", help="Have the middle block follow the features of one of the teacher's, too.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("featherweight-train"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the weights and the order of the pictures.")] = 0,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            min=0, help="Of the split, the weights and the order of the pictures. Default: 0, or a saved network's own."
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the interrupted training in --out.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the results in --out.")] = False,
     as_json: Json = False,
@@ -56,38 +78,73 @@ def train(
     Examples:
       featherweight train -n mobilenet_v1 -o width=0.25
       featherweight train pictures/ -n mobilenet_v3_small --resolution 96 --time 10min
+      featherweight train pictures/ -n small.safetensors --time 10min --out again
       featherweight export featherweight-train/model.safetensors --int8 --data pictures/
+      featherweight train characters -n mobilenet_v1 -o width=0.25 --epochs 8 --out large
+      featherweight train characters -n lenet5_bn --epochs 8 --teacher large/model.safetensors --out small
       featherweight train -n adder_resnet20 -o width=0.5 --time 60s
       featherweight export featherweight-train/model.safetensors --to adder-int8 --data digits
     """
     from featherweight._fit._state import check_outside
+    from featherweight.networks import load_model
 
+    saved = network.endswith(".safetensors")
     with usage():
-        options = parse_network_options(network, option)
-        seconds = _seconds(time)
+        if saved and option:
+            raise ValueError(f"-o chooses among networks; {network} is one already")
+        options = {} if saved else parse_network_options(network, option)
+        seconds = training_seconds(time)
         check_outside(out, data)
+        if teacher is None and (hints, distill, temperature) != (False, None, None):
+            raise ValueError("--distill, --temperature and --hints need a --teacher")
     _check_folder(out, resume=resume, overwrite=overwrite)
     with messages_to_stderr():
-        learner = _learner(data, seed)
-        side = resolution or _resolution(learner)
-        options = _options_for(learner, side, options)
-        with usage():
-            model = learner.build(network, options)
+        if saved:
+            learner, side = learner_of(Path(network), data)
+            if seed not in (None, learner.seed):
+                raise UsageError(f"{network} was trained with --seed {learner.seed}, and is again; got --seed {seed}")
+            side = resolution or side
+            model: nn.Module = load_model(network)
+            options = dict(model.options)  # type: ignore[arg-type]
+        else:
+            learner = _learner(data, seed or 0)
+            side = resolution or _resolution(learner)
+            options = _options_for(learner, side, options)
+            with usage():
+                model = learner.build(network, options)
         note(f"{network} with {', '.join(f'{name}={value}' for name, value in options.items())} at {side} px")
         with usage():
-            recipe = _recipe(learner, model, epochs or (None if seconds else EPOCHS), adder_p_until)
+            recipe = replace(
+                recipe_again(learner, model, taught=teacher is not None)
+                if saved
+                else learner.recipe(model, 0, taught=teacher is not None),
+                epochs=epochs or (None if seconds else EPOCHS),
+                adder_p_until=_adder_p_until(model, adder_p_until),
+            )
+            distillation = None if teacher is None else distillation_from(
+                teacher, learner=learner, student=model, resolution=side, hints=hints,
+                weight=WEIGHT if distill is None else distill,
+                temperature=TEMPERATURE if temperature is None else temperature,
+            )  # fmt: skip
         out.mkdir(parents=True, exist_ok=True)
         if not resume:
             (out / CHECKPOINT).unlink(missing_ok=True)
-        result = _train(learner, model, recipe, side=side, seconds=seconds, out=out, resume=resume)
-    result = {"network": network, "options": options, "resolution": side, **result}
+        result = _train(learner, model, recipe, distillation, side=side, seconds=seconds, out=out, resume=resume)
+    result = {
+        "network": network,
+        "options": options,
+        "resolution": side,
+        "teacher": distillation and {"file": str(teacher), **distillation.to_dict()},
+        **result,
+    }
     if as_json:
         print_json(result)
     else:
         _print(result)
 
 
-def _seconds(time: str | None) -> float | None:
+def training_seconds(time: str | None) -> float | None:
+    """Read a time to train for; None without one. Raises: ValueError: not a time, or none at all."""
     from featherweight._units import parse_seconds
 
     seconds = parse_seconds(time) if time else None
@@ -108,8 +165,7 @@ def _check_folder(out: Path, *, resume: bool, overwrite: bool) -> None:
 
 def _learner(data: str, seed: int) -> "Learner":
     from featherweight._fit._learner import Learner
-    from featherweight._fit._run import read_pictures
-    from featherweight.data import split_pictures
+    from featherweight.data import read_pictures, split_pictures
 
     pictures = read_pictures(data)
     split = split_pictures(pictures, seed=seed)
@@ -120,6 +176,23 @@ def _learner(data: str, seed: int) -> "Learner":
     for bad in pictures.quarantine:
         note(f"left out: {bad.path}: {bad.reason}")
     return Learner(pictures, split, seed)
+
+
+def learner_of(path: Path, data: str) -> "tuple[Learner, int]":
+    """Return the pictures that a saved network was trained on, split as they were then, and its resolution.
+
+    Raises: UsageError: the file is none, or was trained on other pictures.
+    """
+    with usage():
+        trained = read_trained(path)
+    learner = _learner(data, trained.seed)
+    classes, channels = list(learner.pictures.classes), learner.pictures.channels
+    if classes != trained.labels or channels != trained.preprocessing.channels:
+        raise UsageError(
+            f"{data} is not what {path} was trained on: {channels} channels in the classes {', '.join(classes)}; it "
+            f"has {trained.preprocessing.channels} and {', '.join(trained.labels)}"
+        )
+    return learner, trained.preprocessing.resolution
 
 
 def _resolution(learner: "Learner") -> int:
@@ -142,19 +215,26 @@ def _options_for(learner: "Learner", side: int, options: dict[str, object]) -> d
     return {"small_input": side <= SMALL_INPUT_UP_TO, **options, **decided}
 
 
-def _recipe(learner: "Learner", model: "nn.Module", epochs: int | None, adder_p_until: float) -> "Recipe":
-    """Return how the network is trained. Raises: ValueError: adder_p_until is out of range, or not for this network."""
+def _adder_p_until(model: "nn.Module", share: float) -> float:
+    """Return it as it came. Raises: ValueError: it is not for this network."""
     from featherweight.blocks import AdderConv2d
 
-    if adder_p_until and not any(isinstance(module, AdderConv2d) for module in model.modules()):
+    if share and not any(isinstance(module, AdderConv2d) for module in model.modules()):
         raise ValueError("--adder-p-until is for networks of adder layers: featherweight list 'adder*'")
-    return replace(learner.recipe(model, 0), epochs=epochs, adder_p_until=adder_p_until)
+    return share
+
+
+def recipe_again(learner: "Learner", model: "nn.Module", *, taught: bool = False) -> "Recipe":
+    """Return how a network that has learned is trained again: with a smaller learning rate."""
+    recipe = learner.recipe(model, 1, taught=taught)
+    return replace(recipe, learning_rate=AGAIN * recipe.learning_rate)
 
 
 def _train(
     learner: "Learner",
     model: "nn.Module",
     recipe: "Recipe",
+    distillation: "Distillation | None",
     *,
     side: int,
     seconds: float | None,
@@ -168,7 +248,7 @@ def _train(
 
     try:
         history = learner.stage(
-            model, side, recipe, seconds=seconds, checkpoint=out / CHECKPOINT, resume=resume
+            model, side, recipe, seconds=seconds, checkpoint=out / CHECKPOINT, resume=resume, distillation=distillation
         ).history  # fmt: skip
     except TrainingInterrupted as error:
         note(f"interrupted after {error.step} steps; the same command with --resume goes on from there")

@@ -1,12 +1,10 @@
-"""Int8 quantization: weights and activations in 8 bits, their scales measured on real pictures."""
+"""Int8 quantization: weights and activations in 8 bits, all that is chosen chosen by what real pictures lose."""
 
-import io
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import redirect_stdout
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -14,16 +12,48 @@ from featherweight._extras import require
 from featherweight._files import write_atomically
 
 from ._compact import compact
+from ._qdq import QuantizationError, prepared
+from ._ranges import METHODS, Method
+from ._sensitivity import LayerSensitivity
+from ._ways import Progress, Tried, Work, choose, keep
+from ._weights import BITS
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto
-
-BATCH = 32  # pictures per calibration step
-WEIGHTED = ("Conv", "Gemm", "MatMul")  # operators whose second input is a weight
+    from onnx import ModelProto
 
 
-class QuantizationError(ValueError):
-    """A model cannot be quantized, or the quantizer left it in float."""
+@dataclass(frozen=True, kw_only=True)
+class QuantizationReport:
+    """What `quantize` did.
+
+    Args:
+        path: the file written.
+        method: how the ranges of the activations were chosen.
+        equalized: pairs of layers between which channels were scaled.
+        correct_bias, adaround, bits: as given, or by default.
+        kept_float: layers that stayed in float.
+        layers: with weights, in all.
+        sqnr_db: signal to noise of the logits on the calibration pictures, in decibels.
+        tried: the ways among which was chosen.
+        sensitivity: of each layer, most sensitive first; empty if it was not asked for.
+    """
+
+    path: Path
+    method: Method
+    equalized: int
+    correct_bias: bool
+    adaround: bool
+    bits: int
+    kept_float: tuple[str, ...]
+    layers: int
+    sqnr_db: float
+    tried: tuple[Tried, ...]
+    sensitivity: tuple[LayerSensitivity, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it in plain types, as JSON holds it."""
+        rows = [one.to_dict() for one in self.sensitivity]
+        return {**asdict(self), "path": str(self.path), "sensitivity": rows}
 
 
 def quantize(
@@ -31,83 +61,87 @@ def quantize(
     int8_onnx: str | os.PathLike[str],
     calibration: np.ndarray,
     *,
-    method: Literal["minmax", "percentile"] = "minmax",
+    method: Literal["auto", "minmax", "percentile", "mse"] = "auto",
     percentile: float = 99.99,
+    equalize: bool | None = None,
+    correct_bias: bool = True,
+    adaround: bool | None = None,
+    bits: int = 8,
+    ranges: Mapping[str, tuple[float, float]] | None = None,
+    keep_float: Collection[str] | int = (),
+    least_sqnr_db: float | None = None,
+    sensitivity: bool = False,
     keep_names: bool = False,
+    report: Callable[[QuantizationReport], None] = lambda done: None,
+    progress: Progress = lambda step, share: None,
 ) -> Path:
     """Write an int8 version of a float ONNX model: unsigned activations, signed weights with a scale per channel.
 
     That pair of types is what the 8-bit dot products of x86 processors (VNNI) take; signed activations give the same
     numbers 2 to 3 times slower. On x86 processors without VNNI, sums of two such products can overflow 16 bits: measure
     the accuracy there. Input and output stay float32 with the same names, and the metadata is carried over.
-    The same input gives the same bytes. Accuracy and speed are to be measured: where activations are not piecewise
-    linear (hard-swish, squeeze-excite) int8 can be slower than float.
+    The same input gives the same bytes. Where activations are not piecewise linear (hard-swish, squeeze-excite) int8
+    can be slower than float: measure.
+
+    What is not said is tried: every method, and equalization with the best of them. Kept is what has the logits nearest
+    to the float model's on the calibration pictures.
 
     Args:
         float_onnx: a model written by `featherweight.export`, batch norms folded or not.
         int8_onnx: path to write.
-        calibration: some hundred training pictures as the network takes them, float32 [N, C, H, W].
-        method: the range of an activation is its smallest and largest value ("minmax"), or what lies between
-            percentiles, so that outliers are cut off. On the digits, with MobileNets v1 to v3, "minmax" was as close
-            to the float logits as 99.99 % or closer, in half the time, and 1000 pictures did no better than 256.
-        percentile: share of the values kept, in percent; only for "percentile".
+        calibration: some hundred training pictures as the network takes them, float32 [N, C, H, W]; without any, what
+            `synthetic_pictures` makes of the network's batch norms.
+        method: the range of an activation is its smallest and largest value ("minmax"), what lies between percentiles,
+            so that outliers are cut off, or what rounds with the least squared error ("mse").
+        percentile: share of the values kept, in percent, above 0 and at most 100; only for "percentile".
+        equalize: scale channels between two convolutions (Nagel et al. 2019) so that each fills the common range.
+        correct_bias: take the shift that rounded weights give a layer's mean output out of its bias.
+        adaround: round each weight up or down as the layer's output wants it (Nagel et al. 2020), which takes half a
+            minute for 50 layers; the biases are corrected with it. Default: for fewer than 8 bits.
+        bits: 8, 6, 5 or 4 for a weight. They are stored as bytes: the file is no smaller, but it packs smaller.
+        ranges: of the inputs of layers, by the layer's name, from `QuantizationAware.ranges`; they go before `method`,
+            and exclude equalization. A layer whose name the exporter did not keep has the range of `method`.
+        keep_float: names of layers that stay in float, or how many, the most sensitive ones.
+        least_sqnr_db: keep as many of the most sensitive layers in float as this takes, in decibels of the logits'
+            signal above their noise; 20 dB is a noise of 1 %.
+        sensitivity: measure it for the report, even where nothing else asks for it.
         keep_names: leave nodes and tensors their long names, by which a runtime's profile tells what took how long.
+        report: is given what was done.
+        progress: is told the name of a step and the share of it that is done.
     Returns: `int8_onnx` as a Path.
-    Raises: QuantizationError: pictures that the model does not take, or a model that would stay in float.
+    Raises: QuantizationError: pictures that the model does not take, a choice that is none, a bound that cannot be
+        kept, or a model that would stay in float.
     """
     onnx = require("onnx", extra="export")
     model = onnx.load(float_onnx)
     _check(model, calibration)
-    quantized = _quantized(float_onnx, model.graph.input[0].name, calibration, method, percentile)
-    _demand_int8(quantized)
+    check_choices(method, bits, keep_float)
+    if not 0 < percentile <= 100:
+        raise QuantizationError(
+            f"percentile is a share of the values, above 0 and at most 100 percent; got {percentile}"
+        )
+    work = Work(prepared(float_onnx), calibration, bits, percentile, correct_bias=correct_bias, progress=progress)
+    methods = METHODS if method == "auto" else (method,)
+    if ranges and equalize:
+        raise QuantizationError("learned ranges are of channels as they were trained: equalize cannot scale them")
+    way, tried = choose(work, methods, False if ranges else equalize, ranges or {})
+    adaround = bits < 8 if adaround is None else adaround
+    if adaround:
+        way = work.rounded_adaptively(way)
+    kept, measured = keep(work, way, keep_float, least_sqnr_db, sensitivity=sensitivity)
+    quantized = work.quantized(way, kept)
+    done = QuantizationReport(
+        path=Path(int8_onnx), method=way.method, equalized=way.equalized, correct_bias=correct_bias or adaround,
+        adaround=adaround, bits=bits, kept_float=kept, layers=len(work.layers), sqnr_db=work.sqnr_db(quantized),
+        tried=tried, sensitivity=measured,
+    )  # fmt: skip
     _describe(quantized, model)
     if not keep_names:
         compact(quantized.graph)
     onnx.checker.check_model(quantized, full_check=True)
-    return write_atomically(int8_onnx, quantized.SerializeToString(deterministic=True))
-
-
-def _quantized(
-    path: str | os.PathLike[str], input_name: str, pictures: np.ndarray, method: str, percentile: float
-) -> "ModelProto":
-    onnx = require("onnx", extra="export")
-    tools = require("onnxruntime.quantization", extra="export")
-    methods = {"minmax": tools.CalibrationMethod.MinMax, "percentile": tools.CalibrationMethod.Percentile}
-    if method not in methods:
-        raise QuantizationError(f"unknown calibration method {method!r}; known: {', '.join(methods)}")
-    # The tools print what the percentile method does; there is no option not to.
-    with tempfile.TemporaryDirectory(prefix="featherweight-") as folder, redirect_stdout(io.StringIO()):
-        prepared, written = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
-        # Symbolic shapes are for transformers; here the plain inference knows every shape but the batch.
-        tools.shape_inference.quant_pre_process(path, prepared, skip_symbolic_shape=True)
-        tools.quantize_static(
-            prepared,
-            written,
-            _Calibration(input_name, pictures),
-            quant_format=tools.QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=tools.QuantType.QUInt8,
-            weight_type=tools.QuantType.QInt8,
-            calibrate_method=methods[method],
-            extra_options={"CalibPercentile": percentile} if method == "percentile" else {},
-        )
-        proto: ModelProto = onnx.load(written)
-        return proto
-
-
-class _Calibration:
-    """Feeds the pictures in equal batches, which the percentile method needs: the last one is filled from the front."""
-
-    def __init__(self, input_name: str, pictures: np.ndarray) -> None:
-        self._input_name = input_name
-        count = -(-len(pictures) // BATCH) * BATCH if len(pictures) > BATCH else len(pictures)
-        self._batches: Iterator[np.ndarray] = iter(
-            pictures[np.arange(start, start + min(BATCH, count)) % len(pictures)] for start in range(0, count, BATCH)
-        )
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        batch = next(self._batches, None)
-        return None if batch is None else {self._input_name: batch}
+    path = write_atomically(int8_onnx, quantized.SerializeToString(deterministic=True))
+    report(done)
+    return path
 
 
 def _check(model: "ModelProto", calibration: np.ndarray) -> None:
@@ -123,6 +157,16 @@ def _check(model: "ModelProto", calibration: np.ndarray) -> None:
         raise QuantizationError("the model is quantized already; give the float model")
 
 
+def check_choices(method: str, bits: int, keep_float: Collection[str] | int) -> None:
+    """Refuse what no model could be quantized with. Raises: QuantizationError."""
+    if method not in ("auto", *METHODS):
+        raise QuantizationError(f"unknown calibration method {method!r}; known: auto, {', '.join(METHODS)}")
+    if bits not in BITS:
+        raise QuantizationError(f"wanted {', '.join(map(str, BITS))} bits for a weight; got {bits}")
+    if isinstance(keep_float, str) or (isinstance(keep_float, int) and keep_float < 0):
+        raise QuantizationError(f"keep_float is names of layers, or how many, 0 or more; got {keep_float!r}")
+
+
 def _describe(quantized: "ModelProto", model: "ModelProto") -> None:
     """Carry over what the float model says of itself, and drop the operator sets that only the tools list."""
     quantized.producer_name, quantized.producer_version = model.producer_name, model.producer_version
@@ -132,25 +176,3 @@ def _describe(quantized: "ModelProto", model: "ModelProto") -> None:
     kept = [entry for entry in quantized.opset_import if entry.domain in used]
     del quantized.opset_import[:]
     quantized.opset_import.extend(kept)
-
-
-def _demand_int8(model: "ModelProto") -> None:
-    """See that every weight really is int8 and every layer's input is quantized: the tools may skip in silence."""
-    left = list(_left_in_float(model.graph))
-    if left or not any(node.op_type in WEIGHTED for node in model.graph.node):
-        raise QuantizationError(
-            f"the quantizer left {len(left)} layers in float: {', '.join(left)}" if left else "no layer has weights"
-        )
-
-
-def _left_in_float(graph: "GraphProto") -> Iterator[str]:
-    onnx = require("onnx", extra="export")
-    made_by = {output: node for node in graph.node for output in node.output}
-    weights = {tensor.name: tensor.data_type for tensor in graph.initializer}
-    for node in graph.node:
-        if node.op_type not in WEIGHTED:
-            continue
-        sources = [made_by.get(name) for name in node.input[:2]]
-        stored = [source.input[0] for source in sources if source is not None and source.op_type == "DequantizeLinear"]
-        if len(stored) < 2 or weights.get(stored[1]) != onnx.TensorProto.INT8:
-            yield node.name

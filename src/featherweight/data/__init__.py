@@ -1,4 +1,4 @@
-"""Pictures in: the built-in digits, folders of pictures, their split, preprocessing, augmentation and batches.
+"""Pictures in: the built-in ones, folders of pictures, their split, preprocessing, augmentation and batches.
 
 `decode` and `Preprocessing` need only NumPy and Pillow, because a trained model is used without PyTorch; PyTorch is
 imported when a name first needs it.
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from ._augment import Augment, augment_for
     from ._batches import Batches
+    from ._builtin import BUILT_IN, read_pictures
+    from ._characters import characters
     from ._decode import BadPictureError, Limits, decode
     from ._digits import digits
     from ._folder import open_folder
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from ._statistics import preprocessing_for
 
 _HOME = {
+    "BUILT_IN": "_builtin",
     "Augment": "_augment",
     "BadPictureError": "_decode",
     "Batches": "_batches",
@@ -31,14 +34,17 @@ _HOME = {
     "Quarantined": "_pictures",
     "Split": "_split",
     "augment_for": "_augment",
+    "characters": "_characters",
     "decode": "_decode",
     "digits": "_digits",
     "open_folder": "_folder",
     "preprocessing_for": "_statistics",
+    "read_pictures": "_builtin",
     "split_pictures": "_split",
 }
 
 __all__ = [
+    "BUILT_IN",
     "Augment",
     "BadPictureError",
     "Batches",
@@ -51,10 +57,12 @@ __all__ = [
     "Quarantined",
     "Split",
     "augment_for",
+    "characters",
     "decode",
     "digits",
     "open_folder",
     "preprocessing_for",
+    "read_pictures",
     "split_pictures",
 ]
 

@@ -7,35 +7,46 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ._load import load
     from ._parity import Parity, ParityError, compare, prove
-    from .onnx import ExportError, ModelFileError, Runner, export, export_proven, load, probe
+    from ._runner import ModelFileError, Runner
+    from ._targets import TARGETS, Target, TargetError, target_named
+    from .onnx import ExportError, export, export_proven, probe
 
 _HOME = {
+    "TARGETS": "_targets",
     "ExportError": "onnx",
-    "ModelFileError": "onnx",
+    "ModelFileError": "_runner",
     "Parity": "_parity",
     "ParityError": "_parity",
-    "Runner": "onnx",
+    "Runner": "_runner",
+    "Target": "_targets",
+    "TargetError": "_targets",
     "compare": "_parity",
     "export": "onnx",
     "export_proven": "onnx",
-    "load": "onnx",
+    "load": "_load",
     "probe": "onnx",
     "prove": "_parity",
+    "target_named": "_targets",
 }
 
 __all__ = [
+    "TARGETS",
     "ExportError",
     "ModelFileError",
     "Parity",
     "ParityError",
     "Runner",
+    "Target",
+    "TargetError",
     "compare",
     "export",
     "export_proven",
     "load",
     "probe",
     "prove",
+    "target_named",
 ]
 
 

@@ -1,23 +1,18 @@
-"""A model file that can be asked: ONNX Runtime and numpy, no PyTorch."""
+"""A model file that can be asked: what the runners of all targets share; numpy, no PyTorch."""
 
-import json
 import os
-from collections.abc import Iterable, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from featherweight._extras import require
 from featherweight._machine import available_processors
 
-if TYPE_CHECKING:
-    from onnxruntime import InferenceSession
-
-METADATA_KEY = "featherweight"  # of our entry in an ONNX file's metadata
+METADATA_KEY = "featherweight"  # of our entry in a file's metadata
 BATCH = 64  # pictures per call of the runtime: larger batches cost memory and win nothing
-
-
 THREADS = 4  # for each processor, at most: many more, and the system refuses them
 
 
@@ -25,8 +20,8 @@ class ModelFileError(ValueError):
     """A file is not a model, not one of ours, or lacks what is asked of it; the message names the file."""
 
 
-class Runner:
-    """A loaded model: pictures in, logits out. Made by `load`.
+class Runner(ABC):
+    """A loaded model: pictures in, logits out. Made by `load`; each target has its own kind.
 
     Attributes:
         metadata: what the file says of itself: "version" of featherweight, "network", and what `export` was given,
@@ -35,15 +30,20 @@ class Runner:
         num_classes: how many logits a picture gets.
     """
 
-    def __init__(self, session: "InferenceSession", metadata: dict[str, Any], source: str) -> None:
-        self.metadata = metadata
-        self._session = session
-        self._source = source
-        self._input = session.get_inputs()[0].name
-        self._output = session.get_outputs()[0].name
-        channels, height, width = session.get_inputs()[0].shape[1:]
-        self.input_shape: tuple[int, int, int] = (channels, height, width)
-        self.num_classes: int = session.get_outputs()[0].shape[1]
+    def __init__(
+        self,
+        metadata: dict[str, Any],
+        input_shape: tuple[int, int, int],
+        num_classes: int,
+        source: str,
+        batch: int = BATCH,
+    ) -> None:
+        self.metadata, self.input_shape, self.num_classes = metadata, input_shape, num_classes
+        self._source, self._batch = source, batch  # pictures per call: of a model for so many, that number
+
+    @abstractmethod
+    def _run(self, x: np.ndarray) -> np.ndarray:
+        """Float32 pictures [N, C, H, W] of the right shape -> logits [N, num_classes], float32."""
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -79,13 +79,13 @@ class Runner:
             wanted = "N x {} x {} x {}".format(*self.input_shape)
             got = " x ".join(map(str, x.shape)) or "a single number"
             raise ValueError(f"{self._source} takes pictures of shape {wanted} (channels, height, width); got {got}")
-        if len(x) <= BATCH:
+        if len(x) <= self._batch:
             return self._run(x)
-        return np.concatenate([self._run(x[start : start + BATCH]) for start in range(0, len(x), BATCH)])
+        return np.concatenate([self._run(x[at : at + self._batch]) for at in range(0, len(x), self._batch)])
 
-    def _run(self, x: np.ndarray) -> np.ndarray:
-        logits: np.ndarray = self._session.run([self._output], {self._input: x})[0]
-        return logits
+    def ready(self, x: np.ndarray) -> Callable[[], object]:
+        """Return a function that runs once on these pictures and waits for it."""
+        return partial(self, x)
 
     def over(self, batches: Iterable[Sequence[Any]]) -> tuple[np.ndarray, np.ndarray]:
         """Go through batches of (pictures, labels, ...) and return all logits [N, num_classes] and labels [N].
@@ -103,49 +103,14 @@ class Runner:
             raise ValueError("there are no batches to go through")
         return np.concatenate(logits), np.concatenate(labels)
 
+    def describe(self) -> str:
+        """Say in one line what is special about the file; "" where nothing is."""
+        kept = self.metadata.get("in_float32")
+        return f"in float32, because float16 cannot hold their weights: {', '.join(kept)}" if kept else ""
+
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.input_shape))
-        return f"Runner({self._source}, {shape} -> {self.num_classes})"
-
-
-def load(source: str | os.PathLike[str] | bytes, threads: int = 1) -> Runner:
-    """Open a model file written by `export` or `quantize`, or the bytes of one; needs neither PyTorch nor onnx.
-
-    It opens AdderNets in bytes too, what `featherweight.export.adder_int8.export` wrote.
-
-    Args:
-        source: path or content of the file.
-        threads: processor threads per picture; more than one helps large networks only.
-    Raises:
-        FileNotFoundError: there is no such file.
-        ModelFileError: not a model, or not one written by featherweight.
-        ValueError: threads is less than 1, or more than 4 for each processor.
-
-    Example:
-        >>> import featherweight, numpy as np
-        >>> from featherweight.export import probe
-        >>> model = featherweight.create("mobilenet_v2", width=0.35, num_classes=7)
-        >>> runner = load(probe(model, (3, 64, 64)))
-        >>> runner(np.zeros((1, 3, 64, 64), np.float32)).shape
-        (1, 7)
-        >>> runner(np.zeros((1, 1, 64, 64), np.float32))
-        Traceback (most recent call last):
-        ...
-        ValueError: a model in memory takes pictures of shape N x 3 x 64 x 64 (channels, height, width); got ...
-    """
-    check_threads(threads)
-    if isinstance(source, bytes):
-        name, model = "a model in memory", source
-    else:
-        name, path = str(source), model_file(source)
-        if _begins_as_safetensors(path):
-            return _in_bytes(path, threads)
-        model = path.read_bytes()
-    session = _session(model, threads, name)
-    properties = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY not in properties or len(session.get_inputs()) != 1 or len(session.get_inputs()[0].shape) != 4:
-        raise ModelFileError(f"{name} is an ONNX model, but not one that featherweight exported: no metadata of ours")
-    return Runner(session, json.loads(properties[METADATA_KEY]), name)
+        return f"{type(self).__name__}({self._source}, {shape} -> {self.num_classes})"
 
 
 def check_threads(threads: int) -> None:
@@ -165,34 +130,3 @@ def model_file(path: str | os.PathLike[str]) -> Path:
     if not Path(path).is_file():
         raise FileNotFoundError(f"there is no model file {path}")
     return Path(path)
-
-
-def _begins_as_safetensors(path: Path) -> bool:
-    """Tell by the content: the length of a header that is in the file, and the header's brace."""
-    with path.open("rb") as file:
-        first = file.read(9)
-    return first[8:] == b"{" and int.from_bytes(first[:8], "little") <= path.stat().st_size - 8
-
-
-def _in_bytes(path: Path, threads: int) -> Runner:
-    from . import adder_int8
-
-    if not adder_int8.written_by_us(path):
-        raise ModelFileError(f"{path} holds weights, for PyTorch; featherweight export makes a model of them")
-    return adder_int8.load(path, threads)
-
-
-def _session(model: bytes, threads: int, name: str) -> "InferenceSession":
-    onnxruntime = require("onnxruntime", extra="export")
-    problems = require("onnxruntime.capi.onnxruntime_pybind11_state", extra="export")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4  # what goes wrong comes as an exception
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except (problems.InvalidProtobuf, problems.InvalidGraph, problems.InvalidArgument, problems.Fail) as error:
-        raise ModelFileError(
-            f"{name} is not an ONNX model that can be run, nor a whole file of safetensors: {error}"
-        ) from error

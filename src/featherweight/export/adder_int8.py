@@ -19,6 +19,7 @@ from featherweight._files import ADDER_INT8 as FORMAT
 from featherweight._files import write_atomically
 
 from ._runner import ModelFileError, Runner, check_threads, model_file
+from ._targets import target_named
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,6 +51,7 @@ def export(
     path: str | os.PathLike[str],
     calibration: np.ndarray,
     *,
+    precision: str = "int8",
     metadata: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a trained network of adder layers as bytes, for pictures of one size.
@@ -62,10 +64,12 @@ def export(
         path: of the file; its folder exists.
         calibration: some hundred training pictures as the network takes them, float32 [N, C, H, W]: the range of each
             layer's values is that on these.
+        precision: "int8": there is no other.
         metadata: what JSON can hold. `Runner.labels` and `Runner.preprocessing` read the entries of these names.
     Returns: `path` as a Path.
     Raises:
         UnsupportedError: the network has something else; the message names it.
+        TargetError: another precision.
         ValueError: the pictures are not finite float32 of four dimensions.
 
     Example:
@@ -82,6 +86,7 @@ def export(
 
     from ._adder_graph import compiled
 
+    target_named("adder-int8").form(precision)
     if calibration.dtype != np.float32 or calibration.ndim != 4 or not len(calibration):
         raise ValueError(
             f"wanted calibration pictures as float32 [N, C, H, W]; got {calibration.dtype} {list(calibration.shape)}"
@@ -118,10 +123,10 @@ class AdderRunner(Runner):
     """
 
     def __init__(self, network: Any, said: Mapping[str, Any], source: str, threads: int) -> None:
-        self.metadata, self.input_shape = said["featherweight"], tuple(said["input_shape"])
+        channels, height, width = said["input_shape"]
+        super().__init__(said["featherweight"], (channels, height, width), network.outputs, source)
         self.steps = tuple(str(step["step"]) for step in said["steps"])
-        self.num_classes = network.outputs
-        self._network, self._source, self._threads = network, source, threads
+        self._network, self._threads = network, threads
 
     def describe(self) -> str:
         """Say in one line what is in bytes and what in float."""
@@ -147,6 +152,15 @@ def load(path: str | os.PathLike[str], threads: int = 1) -> AdderRunner:
         ValueError: threads is less than 1, or more than 4 for each processor.
     """
     check_threads(threads)
+    said, _, network = contents(path)
+    return AdderRunner(network, said, str(path), threads)
+
+
+def contents(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray], Any]:
+    """Read a file that `export` wrote: what it says of itself, its tensors, and the compiled network of both.
+
+    Raises: FileNotFoundError, ModelFileError: as `load`.
+    """
     with _opened(model_file(path)) as file:
         header = file.metadata() or {}
         if header.get("format") != FORMAT:
@@ -160,10 +174,9 @@ def load(path: str | os.PathLike[str], threads: int = 1) -> AdderRunner:
             said = {name: json.loads(header[name]) for name in ("input_shape", "steps", "featherweight")}
             if not isinstance(said["featherweight"], dict):
                 raise ValueError(f"the entry featherweight is no object: {said['featherweight']!r}")
-            network = _network(said["input_shape"], said["steps"], tensors)
+            return said, tensors, _network(said["input_shape"], said["steps"], tensors)
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ModelFileError(f"{path} is damaged: {type(error).__name__}: {error}") from error
-    return AdderRunner(network, said, str(path), threads)
 
 
 def written_by_us(path: str | os.PathLike[str]) -> bool:

@@ -14,14 +14,17 @@ import numpy as np
 from featherweight._extras import require
 from featherweight._files import atomic_path, write_atomically
 
-from ._parity import TOLERANCE, Parity, prove
-from ._runner import METADATA_KEY, ModelFileError, Runner, load
+from ._half import to_half
+from ._load import load
+from ._parity import Parity, prove
+from ._runner import METADATA_KEY, ModelFileError, model_file
+from ._targets import TOLERANCE, target_named
 
 if TYPE_CHECKING:
     from onnx import ModelProto
     from torch import nn
 
-__all__ = ["ExportError", "ModelFileError", "Runner", "export", "export_proven", "load", "probe"]
+__all__ = ["ExportError", "export", "export_proven", "load", "probe"]
 
 OPSET, IR_VERSION = 20, 10
 
@@ -31,9 +34,10 @@ class ExportError(RuntimeError):
 
 
 def export(
-    model: "nn.Module",
+    model: "nn.Module | str | os.PathLike[str]",
     path: str | os.PathLike[str],
     *,
+    precision: str = "float32",
     metadata: Mapping[str, object],
     input_size: int | tuple[int, int, int] | None = None,
 ) -> Path:
@@ -45,14 +49,23 @@ def export(
     "network" (name and options, where `create` built it). The graph is checked, has opset 20 and holds the weights.
     Fold batch norms first (`featherweight.compress.fold_batch_norm`): the exporter then takes half the time.
 
+    In float16 weights and activations have 11 bits, and the input and the output stay float32. The file is half as
+    large; a processor without arithmetic for it computes in float32 between roundings, not faster. Layers with weights
+    that float16 cannot hold stay float32, and the metadata's entry "in_float32" names them.
+
     Args:
-        model: [N, C, H, W] -> [N, classes]; its mode does not matter, it is exported as in evaluation mode.
+        model: [N, C, H, W] -> [N, classes]; its mode does not matter, it is exported as in evaluation mode. Or a file
+            that this function wrote, in float32, and for int8 one that `featherweight.compress.quantize` made of it.
         path: of the file; its folder exists.
+        precision: "float32", "float16", or "int8", of a file that is.
         metadata: what JSON can hold. `Runner.labels` and `Runner.preprocessing` read the entries of these names.
         input_size: side in pixels, or channels, height, width. Default: that of the preprocessing if it says
             "channels" and "resolution", else the network's own `in_channels` and `resolution`.
     Returns: `path` as a Path.
-    Raises: ExportError: the exporter gave another opset than asked for. What the exporter itself cannot do, it raises.
+    Raises:
+        ExportError: the exporter gave another opset than asked for. What the exporter itself cannot do, it raises.
+        ModelFileError: a file that is int8 where float was asked for, or the other way round.
+        TargetError: another precision.
 
     Example:
         >>> import featherweight, tempfile
@@ -63,11 +76,20 @@ def export(
         ('a', 'b')
     """
     onnx = require("onnx", extra="export")
-    shape = _input_shape(model, input_size, metadata)
-    proto = _exported(model, shape)
-    _strip(proto)
-    _describe(proto, model, metadata)
-    _demand_versions(proto)
+    target_named("onnx").form(precision)
+    if isinstance(model, (str, os.PathLike)):
+        proto = _opened(model, precision)
+        entry = {**_entry(proto), **metadata}
+    else:
+        proto = _exported(model, _input_shape(model, input_size, metadata))
+        _strip(proto)
+        _demand_versions(proto)
+        entry = {**_made_from(model), **metadata}
+        if precision == "int8":
+            raise ModelFileError("wanted a file that compress.quantize made, for int8; got a network")
+    if precision == "float16":
+        entry["in_float32"] = to_half(proto)
+    _describe(proto, entry)
     onnx.checker.check_model(proto, full_check=True)
     return write_atomically(path, proto.SerializeToString(deterministic=True))
 
@@ -117,7 +139,7 @@ def probe(model: "nn.Module", input_size: int | tuple[int, int, int] | None = No
     Example:
         >>> import featherweight
         >>> load(probe(featherweight.create("mobilenet_v2", width=0.35), (3, 96, 96)))
-        Runner(a model in memory, 3x96x96 -> 1000)
+        OnnxRunner(a model in memory, 3x96x96 -> 1000)
     """
     import torch
 
@@ -136,7 +158,7 @@ def probe(model: "nn.Module", input_size: int | tuple[int, int, int] | None = No
             dynamo=False, opset_version=OPSET, input_names=["input"], output_names=["logits"],
         )  # fmt: skip
     proto = onnx.load_from_string(buffer.getvalue())
-    _describe(proto, model, {"probe": True})
+    _describe(proto, _made_from(model) | {"probe": True})
     content: bytes = proto.SerializeToString(deterministic=True)
     return content
 
@@ -193,15 +215,49 @@ def _strip(proto: "ModelProto") -> None:
         del part.metadata_props[:]
 
 
-def _describe(proto: "ModelProto", model: "nn.Module", metadata: Mapping[str, object]) -> None:
-    """Write who made the file and from what into it."""
+def _made_from(model: "nn.Module") -> dict[str, object]:
+    """Say what writes the file, and from what."""
     from featherweight import __version__
 
     network = {"name": getattr(model, "name", None), "options": getattr(model, "options", {})}
-    entry = {"version": __version__, "network": network, **metadata}
+    return {"version": __version__, "network": network}
+
+
+def _describe(proto: "ModelProto", entry: Mapping[str, object]) -> None:
+    """Write into the file what is said of it."""
+    from featherweight import __version__
+
     proto.producer_name, proto.producer_version = "featherweight", __version__
     del proto.metadata_props[:]
     proto.metadata_props.add(key=METADATA_KEY, value=json.dumps(entry, allow_nan=False))
+
+
+def _opened(path: str | os.PathLike[str], precision: str) -> "ModelProto":
+    """Read a file of ours. Raises: FileNotFoundError; ModelFileError: what is in it cannot become that precision."""
+    proto = _proto_of(path)
+    quantized = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
+    if quantized != (precision == "int8"):
+        raise ModelFileError(f"{path} is {'int8' if quantized else 'float'}; it cannot become {precision}")
+    return proto
+
+
+def _proto_of(path: str | os.PathLike[str]) -> "ModelProto":
+    """Read an ONNX file, of any suffix. Raises: FileNotFoundError; ModelFileError: it is none."""
+    onnx = require("onnx", extra="export")
+    problem = require("google.protobuf.message", extra="export").DecodeError
+    try:
+        proto: ModelProto = onnx.load_from_string(model_file(path).read_bytes())
+    except problem as error:
+        raise ModelFileError(f"{path} is not an ONNX model: {error}") from error
+    return proto
+
+
+def _entry(proto: "ModelProto") -> dict[str, object]:
+    """Read what a file says of itself; nothing, if it is not ours."""
+    found: dict[str, object] = json.loads(
+        {item.key: item.value for item in proto.metadata_props}.get(METADATA_KEY, "{}")
+    )
+    return found
 
 
 def _demand_versions(proto: "ModelProto") -> None:

@@ -1,28 +1,78 @@
-"""OpenVINO: runs the ONNX files that `export` and `quantize` write, in a precision that is said, never guessed."""
+"""OpenVINO: writes networks in its own format, and runs those and ONNX files in a precision that is said."""
 
+import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from featherweight._extras import require
+from featherweight._files import atomic_folder
 
-from ._runner import ModelFileError
+from ._runner import BATCH, METADATA_KEY, ModelFileError, Runner, check_threads, model_file
+from ._targets import target_named
 
-PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}  # to compute in
+PLACE = ["framework", METADATA_KEY]  # of our metadata: where OpenVINO puts that of an ONNX file
 
 
-class OpenVinoRunner:
+def export(
+    onnx_file: str | os.PathLike[str],
+    path: str | os.PathLike[str],
+    *,
+    precision: str = "float32",
+    metadata: Mapping[str, object] | None = None,
+) -> Path:
+    """Write an ONNX file of ours in OpenVINO's format: a folder with model.xml, the graph, and model.bin, the weights.
+
+    Args:
+        onnx_file: what `featherweight.export.export` wrote, and for int8 what `featherweight.compress.quantize` did.
+        path: of the folder; the one that it lies in exists.
+        precision: "float32"; "float16", in which the weights are stored, a processor computes in float32 with them; or
+            "int8".
+        metadata: what JSON can hold, in place of what the ONNX file says of itself.
+    Returns: `path` as a Path.
+    Raises:
+        ModelFileError: not an ONNX file of ours, or one that is int8 where float was asked for, or the other way round.
+        TargetError: another precision.
+
+    Example:
+        >>> import featherweight, tempfile
+        >>> from featherweight.export import load, probe
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> model = featherweight.create("squeezenet", version="1.1", num_classes=2)
+        >>> _ = (folder / "model.onnx").write_bytes(probe(model, (3, 32, 32)))
+        >>> load(export(folder / "model.onnx", folder / "openvino"))(np.zeros((1, 3, 32, 32), np.float32)).shape
+        (1, 2)
+    """
+    target_named("openvino").form(precision)
+    openvino = require("openvino", extra="openvino")
+    model = _read(onnx_file)
+    quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
+    if quantized != (precision == "int8"):
+        raise ModelFileError(f"{onnx_file} is {'int8' if quantized else 'float32'}; it cannot become {precision}")
+    model = openvino.convert_model(os.fspath(onnx_file))  # folds what reading leaves: the graph takes half the bytes
+    if metadata is not None:
+        model.set_rt_info(json.dumps({**_metadata(model, str(onnx_file)), **metadata}, allow_nan=False), PLACE)
+    with atomic_folder(path) as folder:
+        openvino.save_model(model, folder / "model.xml", compress_to_fp16=precision == "float16")
+    return Path(path)
+
+
+class OpenVinoRunner(Runner):
     """A compiled model: pictures in, logits out. Made by `load`; `request` is OpenVINO's own object."""
 
-    def __init__(self, compiled: Any, source: str) -> None:
+    def __init__(self, compiled: Any, metadata: dict[str, Any], source: str) -> None:
+        batch, *sides = compiled.inputs[0].partial_shape
+        channels, height, width = (side.get_length() for side in sides)
+        classes = compiled.outputs[0].partial_shape[1].get_length()
+        batch = batch.get_length() if batch.is_static else BATCH
+        super().__init__(metadata, (channels, height, width), classes, source, batch)
         self.request = compiled.create_infer_request()
-        self._source = source
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Float32 pictures [N, C, H, W] -> logits [N, num_classes], float32."""
+    def _run(self, x: np.ndarray) -> np.ndarray:
         logits: np.ndarray = self.request.infer([x], share_inputs=True)[0]
         return logits.copy()
 
@@ -30,27 +80,24 @@ class OpenVinoRunner:
         """Return a function that runs once on these pictures and waits for it."""
         return lambda: self.request.infer([x], share_inputs=True, share_outputs=True)
 
-    def __repr__(self) -> str:
-        return f"OpenVinoRunner({self._source})"
-
 
 def load(
     source: str | os.PathLike[str] | bytes, threads: int = 1, precision: str = "float32", *, counters: bool = False
 ) -> OpenVinoRunner:
-    """Compile an ONNX model with OpenVINO, for the processor.
+    """Compile a model with OpenVINO, for the processor.
 
     Without being told, OpenVINO computes in bfloat16 where the processor can: here the precision is set. A model in
     int8 stays so; the precision is that of the rest.
 
     Args:
-        source: path or content of an ONNX file.
+        source: path of the folder that `export` wrote or of the model.xml in it; or path or content of an ONNX file.
         threads: processor threads per picture.
         precision: "float32" or "bfloat16".
         counters: count the time of each operator, for the `profiling_info` of the runner's `request`.
     Raises:
         FileNotFoundError: there is no such file.
         ModelFileError: OpenVINO cannot read it; the message has its reason.
-        ValueError: an unknown precision, or threads less than 1.
+        ValueError: an unknown precision, threads less than 1, or more than 4 for each processor.
 
     Example:
         >>> import featherweight
@@ -61,13 +108,9 @@ def load(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
-    if threads < 1:
-        raise ValueError(f"threads must be 1 or more; got {threads}")
+    check_threads(threads)
     openvino = require("openvino", extra="openvino")
     name = "a model in memory" if isinstance(source, bytes) else str(source)
-    if not isinstance(source, bytes) and not Path(source).is_file():
-        raise FileNotFoundError(f"there is no model file {name}")
-    core = openvino.Core()
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
         "INFERENCE_NUM_THREADS": threads,
@@ -75,8 +118,32 @@ def load(
         "PERFORMANCE_HINT": "LATENCY",
         "PERF_COUNT": counters,
     }
+    model = _read(source)
     try:
-        model = core.read_model(source if isinstance(source, bytes) else Path(source).read_bytes())
-        return OpenVinoRunner(core.compile_model(model, "CPU", settings), name)
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
     except RuntimeError as error:
         raise ModelFileError(f"OpenVINO cannot run {name}: {error}") from error
+    return OpenVinoRunner(compiled, _metadata(model, name), name)
+
+
+def _read(source: str | os.PathLike[str] | bytes) -> Any:
+    """Read a folder of ours, a model.xml, or an ONNX file or its content. Raises: FileNotFoundError, ModelFileError."""
+    openvino = require("openvino", extra="openvino")
+    given: Path | bytes
+    if isinstance(source, bytes):
+        name, given = "a model in memory", source
+    else:
+        path = Path(source)
+        name, path = str(source), model_file(path / "model.xml" if path.is_dir() else path)
+        given = path if path.suffix == ".xml" else path.read_bytes()
+    try:
+        return openvino.Core().read_model(given)
+    except RuntimeError as error:
+        raise ModelFileError(f"OpenVINO cannot read {name}: {error}") from error
+
+
+def _metadata(model: Any, name: str) -> dict[str, Any]:
+    if not model.has_rt_info(PLACE):
+        raise ModelFileError(f"{name} is a model, but not one that featherweight exported: no metadata of ours")
+    metadata: dict[str, Any] = json.loads(model.get_rt_info(PLACE).astype(str))
+    return metadata

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -10,6 +10,8 @@ import safetensors.torch
 from torch import nn
 
 from featherweight._files import write_atomically
+from featherweight.blocks import set_widths
+from featherweight.cost import trace
 
 from ._checkpoints import OURS, read_safetensors, record_in
 from ._meta import on_meta_device
@@ -67,11 +69,13 @@ def _recipe(model: nn.Module) -> dict[str, object]:
         options = json.loads(json.dumps(options))
     except TypeError as error:
         raise ValueError(f"the options of this {name} cannot be written to a file: {error}") from error
-    ours, built = model.state_dict(), _build(name, options).state_dict()
+    widths = {layer: list(width) for layer, width in getattr(model, "widths", {}).items()}
+    ours, built = model.state_dict(), _build(name, options, widths).state_dict()
     for tensor in ours | built:
         if tensor not in ours or tensor not in built or ours[tensor].shape != built[tensor].shape:
             raise ValueError(f"this {name} was changed since create({name!r}, ...) made it, first at {tensor}")
-    return {"name": name, "options": options, "batch_norm_eps": eps[0] if eps else None}
+    recipe = {"name": name, "options": options, "batch_norm_eps": eps[0] if eps else None}
+    return {**recipe, "widths": widths} if widths else recipe
 
 
 def _metadata_in_order(content: bytes) -> bytes:
@@ -112,13 +116,23 @@ def build(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> nn.Modul
     if OURS not in metadata:
         raise ValueError(f"{path} was not written by featherweight.save_model: its metadata has no {OURS!r}")
     record = record_in(metadata, path)
-    model = _build(record["name"], record["options"])
+    model = _build(record["name"], record["options"], record.get("widths", {}))
     for norm in batch_norms(model):
         norm.eps = record["batch_norm_eps"]
     return model.eval()
 
 
-def _build(name: str, options: Mapping[str, object]) -> nn.Module:
-    """Build without weights."""
+def _build(name: str, options: Mapping[str, object], widths: Mapping[str, Sequence[int]]) -> nn.Module:
+    """Build without weights, and make layers as narrow as a pruned network's. Raises: ValueError: they do not fit."""
     with on_meta_device():
-        return create(name, **options)  # type: ignore[arg-type]
+        model = create(name, **options)  # type: ignore[arg-type]
+    if widths:
+        if not isinstance(widths, Mapping):
+            raise ValueError(f"the widths of a pruned network are an object by layer; got {widths!r}")
+        set_widths(model, widths)
+        model.widths = {layer: tuple(width) for layer, width in widths.items()}  # type: ignore[assignment]
+        try:
+            trace(model)
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(f"the widths of this pruned {name} do not fit one another: {error}") from error
+    return model

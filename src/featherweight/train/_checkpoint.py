@@ -40,21 +40,36 @@ def remove_leftovers(path: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def check_same_run(path: Path, recipe: Recipe, steps_per_epoch: int, weights: Mapping[str, Tensor]) -> None:
+def check_same_run(
+    path: Path,
+    recipe: Recipe,
+    steps_per_epoch: int,
+    distillation: Mapping[str, object] | None,
+    weights: Mapping[str, Tensor],
+) -> None:
     """Refuse a checkpoint that this run cannot go on from.
 
-    Raises: CheckpointError: it is not one of ours, or of another recipe, another number of pictures or another network;
+    Raises: CheckpointError: it is not one of ours, or of another recipe, number of pictures, teacher or network;
         the message says what differs.
     """
     checkpoint = torch.load(path, map_location="cpu", weights_only=True)
     state = checkpoint.get("featherweight")
     if state is None:
         raise CheckpointError(f"cannot go on from {path}: it is not a checkpoint of featherweight's training")
-    kept = {**Recipe.from_dict(state["recipe"]).to_dict(), "steps per epoch": state["steps_per_epoch"]}
-    wanted = {**recipe.to_dict(), "steps per epoch": steps_per_epoch}
-    other = [f"{name} was {kept[name]!r}, now {wanted[name]!r}" for name in wanted if kept[name] != wanted[name]]
+    kept = _facts(Recipe.from_dict(state["recipe"]), state["steps_per_epoch"], state.get("distillation"))
+    wanted = _facts(recipe, steps_per_epoch, distillation)
+    other = [
+        f"{name} was {kept.get(name)!r}, now {wanted.get(name)!r}"
+        for name in {**wanted, **kept}
+        if kept.get(name) != wanted.get(name)
+    ]
     if other:
         raise CheckpointError(f"cannot go on from {path}, it is of another run: {'; '.join(other)}")
     theirs = {name: tensor.shape for name, tensor in checkpoint["state_dict"].items()}
     if theirs != {name: tensor.shape for name, tensor in weights.items()}:
         raise CheckpointError(f"cannot go on from {path}, it is of another network")
+
+
+def _facts(recipe: Recipe, steps_per_epoch: int, distillation: Mapping[str, object] | None) -> dict[str, object]:
+    of_distillation = {f"distillation's {name}": value for name, value in (distillation or {}).items()}
+    return {**recipe.to_dict(), "steps per epoch": steps_per_epoch, **of_distillation}

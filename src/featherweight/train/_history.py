@@ -15,7 +15,7 @@ class Epoch:
         step: batches trained on since the start.
         seconds: time since the start.
         learning_rate: of the last step.
-        train_loss: mean since the last look, with label smoothing and augmentation.
+        train_loss: mean since the last look, with label smoothing, augmentation and distillation.
         val_loss: of the averaged weights on the validation pictures, plain cross-entropy.
         val_accuracy: likewise, in 0..1.
     """

@@ -15,6 +15,7 @@ from featherweight.blocks import set_adder_p
 from featherweight.data import Batches
 
 from ._average import WeightAverage
+from ._distill import Distillation, Distiller
 from ._errors import TrainingDivergedError
 from ._evaluate import evaluate
 from ._history import Epoch, History
@@ -51,6 +52,7 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         batches: to train on, and `val_batches` to look at the network with.
         schedule: how far the run is at which step.
         pace: lays the schedule against the clock; None when it is laid already.
+        distillation: a teacher to learn from; None for none.
         checkpoint: where the state is kept; None for nowhere.
         bar: follows the run.
         began: reading of `time.monotonic` at the run's start.
@@ -65,6 +67,7 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         recipe: Recipe,
         schedule: Schedule,
         pace: Pace | None,
+        distillation: Distillation | None = None,
         checkpoint: Path | None,
         bar: ProgressBar,
         began: float,
@@ -72,6 +75,9 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         super().__init__()
         self.model = model
         self.average = None if recipe.ema_decay is None else WeightAverage(model, recipe.ema_decay)
+        self.distiller = None
+        if distillation is not None:
+            self.distiller = Distiller(distillation, model, batches.batch(0)[0], seed=recipe.seed)
         self.batches, self.val_batches, self.recipe = batches, val_batches, recipe
         self.schedule, self.pace = schedule, pace
         self.checkpoint, self.bar = checkpoint, bar
@@ -98,6 +104,10 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         """The network as it would come out now: the average, or the trained one if there is no average."""
         return self.model if self.average is None else self.average.model
 
+    def taught(self) -> dict[str, object] | None:
+        """Say by which teacher and how, in plain types; None without one."""
+        return None if self.distiller is None else self.distiller.facts
+
     def history(self) -> History:
         """Report the run."""
         rate = self.books.images / self.books.stepping_seconds if self.books.stepping_seconds else 0.0
@@ -105,8 +115,9 @@ class Run(pl.LightningModule):  # type: ignore[misc]
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Make SGD; what has one dimension (normalisation, biases) is not decayed."""
-        decayed = [p for p in self.model.parameters() if p.requires_grad and p.ndim > 1]
-        free = [p for p in self.model.parameters() if p.requires_grad and p.ndim <= 1]
+        regressors = () if self.distiller is None else self.distiller.parameters()
+        parameters = [p for p in (*self.model.parameters(), *regressors) if p.requires_grad]
+        decayed, free = [p for p in parameters if p.ndim > 1], [p for p in parameters if p.ndim <= 1]
         groups = [{"params": decayed, "weight_decay": self.recipe.weight_decay}, {"params": free, "weight_decay": 0.0}]
         # fused: three times as fast as foreach on a CPU with the many small tensors of these networks
         return torch.optim.SGD(
@@ -119,6 +130,8 @@ class Run(pl.LightningModule):  # type: ignore[misc]
 
     def on_train_start(self) -> None:
         """Start the clocks."""
+        if self.distiller is not None:
+            self.distiller.distillation.teacher.to(self.device)
         self._stepped = time.monotonic()
         if self.pace is not None:
             self.pace.started(self.step, self.elapsed)
@@ -131,7 +144,11 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         for group in self.trainer.optimizers[0].param_groups:
             group["lr"] = rate
         self._set_adder_p(self.schedule.progress(self.step))
-        loss = F.cross_entropy(self.model(x), y, label_smoothing=self.recipe.label_smoothing)
+        smoothing = self.recipe.label_smoothing
+        if self.distiller is None:
+            loss = F.cross_entropy(self.model(x), y, label_smoothing=smoothing)
+        else:
+            loss = self.distiller(self.model, x, y, smoothing)
         self._loss = loss.item()
         if not math.isfinite(self._loss):
             raise self._diverged(f"the loss became {self._loss}")
@@ -174,6 +191,7 @@ class Run(pl.LightningModule):  # type: ignore[misc]
         """Put what Lightning does not know of into the checkpoint."""
         checkpoint["featherweight"] = {
             "recipe": self.recipe.to_dict(),
+            "distillation": self.taught(),
             "steps_per_epoch": len(self.batches),
             "knots": list(self.schedule.knots),
             "looks": [asdict(look) for look in self.looks],

@@ -6,7 +6,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from featherweight._extras import require
 from featherweight.blocks import AdderConv2d
 from featherweight.data import Batches
 
+from ._distill import Distillation, lent
 from ._errors import TrainingInterrupted
 from ._evaluate import in_mode
 from ._history import History
@@ -35,6 +36,7 @@ def train(
     val_batches: Batches,
     recipe: Recipe,
     *,
+    distillation: Distillation | None = None,
     time_seconds: float | None = None,
     checkpoint: Path | None = None,
     resume: bool = False,
@@ -52,6 +54,7 @@ def train(
         train_batches: with shuffle, made from the same recipe.
         val_batches: looked at about sixteen times in a run, and at its end.
         recipe: how to train.
+        distillation: a teacher to learn from; its share of the time counts.
         time_seconds: for everything in this call, and what came before an interruption. None: `recipe.epochs` count.
         checkpoint: file in which the state is kept, at the ends of epochs and at least every ten seconds. It is
             replaced as a whole, so that a kill at any moment leaves a good one.
@@ -64,7 +67,8 @@ def train(
         TrainingInterrupted: Ctrl-C, a KeyboardInterrupt; it has the step and the checkpoint, and says how to go on.
         MissingExtraError: Lightning is not installed.
         CheckpointError: the checkpoint is of another run.
-        ValueError: nothing ends the run, or the recipe has an `adder_p_until` for a network without adder layers.
+        ValueError: nothing ends the run, the recipe has an `adder_p_until` for a network without adder layers, or the
+            teacher does not fit the student.
 
     Example:
         >>> import torch
@@ -88,10 +92,11 @@ def train(
 
     plan, pace = _plan(recipe, len(train_batches), time_seconds, schedule)
     bar = ProgressBar(progress)
-    with in_mode(model, training=True), _in_channels_last(model):
+    teaching = nullcontext() if distillation is None else lent(distillation.teacher)
+    with teaching, in_mode(model, training=True), _in_channels_last(model):
         run = Run(
-            model, train_batches, val_batches, recipe=recipe, schedule=plan, pace=pace, checkpoint=checkpoint, bar=bar,
-            began=began,
+            model, train_batches, val_batches, recipe=recipe, schedule=plan, pace=pace,
+            distillation=distillation, checkpoint=checkpoint, bar=bar, began=began,
         )  # fmt: skip
         with _quiet(), _interruptible(run), torch.random.fork_rng(_random_devices()), bar:
             _fit(run, train_batches, resume)
@@ -138,7 +143,7 @@ def _fit(run: "Run", batches: Batches, resume: bool) -> None:
     if path is not None:
         remove_leftovers(path)
         if going_on:
-            check_same_run(path, run.recipe, len(batches), run.state_dict())
+            check_same_run(path, run.recipe, len(batches), run.taught(), run.state_dict())
     trainer = pl.Trainer(
         accelerator="auto",
         devices=1,

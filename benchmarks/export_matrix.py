@@ -1,0 +1,196 @@
+"""Every network of the registry in every float target: which files are written and give PyTorch's answers.
+
+    python benchmarks/export_matrix.py                          all cells that are not in docs/export_matrix.json yet
+    python benchmarks/export_matrix.py --networks 'mobilenet*'  some networks
+    python benchmarks/export_matrix.py --targets onnx,ncnn      some targets
+    python benchmarks/export_matrix.py --again                  red cells once more
+
+Each network has its default options, fresh weights, and batch norms and a last layer by which its logits depend on the
+picture. A cell is green if on all test inputs the best class is PyTorch's and no logit is further off than the
+target's tolerance; else it has the reason. int8 is not in it: it is to be judged on trained networks.
+Each network has a process and a time limit of its own, and is kept as soon as it is done. AdderNets and the
+largest networks, which take minutes, come last.
+"""
+
+import argparse
+import fnmatch
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from featherweight import __version__
+from featherweight._exports import Sources, bytes_of, logits_of, write_proven
+from featherweight._files import write_atomically
+from featherweight._machine import processor_name
+from featherweight._units import format_percent
+from featherweight.export import TARGETS
+from featherweight.networks import counts, create, networks
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "docs" / "export_matrix.json"
+INPUTS = 8
+SIDES = (64, 128)  # of pictures, if the network takes such small ones; else its own
+BAR = 0.95
+
+
+def main() -> None:
+    arguments = parsed()
+    if arguments.one:
+        torch.set_num_threads(1)
+        for cell in cells_of(arguments.one, arguments.targets.split(",")):
+            print(json.dumps(cell), flush=True)
+        return
+    targets = [name for name in arguments.targets.split(",") if usable(name)]
+    record = read()
+    # Adder layers are made of standard operators, which takes minutes to write; so does a network of a gigabyte.
+    entries = sorted(networks(), key=lambda entry: (entry.name.startswith("adder"), counts(entry.name).params))
+    names = [entry.name for entry in entries]
+    for number, name in enumerate(names, 1):
+        wanted = wanted_cells(targets)
+        had = record["networks"].get(name, {})
+        missing = [cell for cell in wanted if cell not in had or (arguments.again and had[cell]["error"])]
+        if fnmatch.fnmatch(name, arguments.networks) and missing:
+            print(f"{number}/{len(names)} {name}: ", end="", flush=True)
+            one = {**had, **run(name, missing, arguments.limit)}
+            record["networks"][name] = one
+            record["machine"] = {
+                "date": str(date.today()), "featherweight": __version__, "torch": torch.__version__,
+                "processor": processor_name(), "inputs": INPUTS,
+            }  # fmt: skip
+            write_atomically(RESULTS, json.dumps(record, indent=1) + "\n")
+            print(", ".join(f"{cell} {shown(one[cell])}" for cell in missing), flush=True)
+    summary(record)
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--networks", default="*", help="a pattern of names (all)")
+    parser.add_argument("--targets", default=",".join(TARGETS), help="names with commas (all)")
+    parser.add_argument("--limit", type=float, default=600, help="seconds for a network (600)")
+    parser.add_argument("--again", action="store_true", help="red cells once more")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def read() -> dict[str, Any]:
+    if not RESULTS.exists():
+        return {"machine": {}, "networks": {}}
+    record: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return record
+
+
+def usable(name: str) -> bool:
+    """Tell whether a target can be used here, and say why not."""
+    reason = TARGETS[name].missing()
+    if reason:
+        print(f"{name}: {reason}", file=sys.stderr)
+    return reason is None
+
+
+def wanted_cells(targets: list[str]) -> list[str]:
+    """Return the cells of a network: a target with a precision whose answers can be proven."""
+    return [
+        f"{name} {precision}"
+        for name in targets
+        for precision, form in TARGETS[name].precisions.items()
+        if form.tolerance is not None
+    ]
+
+
+def run(name: str, cells: list[str], limit: float) -> dict[str, Any]:
+    """Fill a network's cells in a process of its own."""
+    targets = ",".join(dict.fromkeys(cell.partition(" ")[0] for cell in cells))
+    command = [sys.executable, __file__, "--one", name, "--targets", targets]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=limit, check=False)
+        out, why = done.stdout, f"the process ended with code {done.returncode}"
+    except subprocess.TimeoutExpired as error:
+        out, why = error.stdout or b"", f"not done after {limit:.0f} s"
+    found = {cell.pop("cell"): cell for cell in map(json.loads, out.decode().splitlines())}
+    return {cell: found.get(cell, {"error": why}) for cell in cells}
+
+
+def cells_of(name: str, targets: list[str]) -> Iterator[dict[str, Any]]:
+    """Export a network to each target and compare; yield each cell when it is done."""
+    from conftest import calibrate
+
+    torch.manual_seed(0)
+    model = create(name)
+    side = smallest_side(model)
+    shape = (model.in_channels, side, side)
+    model = calibrate(model, shape)
+    pictures = np.random.default_rng(0).standard_normal((INPUTS, *shape), dtype=np.float32)
+    reference = logits_of(model, pictures)
+    with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
+        constants = {"channels": shape[0], "resolution": side, "mean": [0.5] * shape[0], "std": [0.25] * shape[0]}
+        labels = [str(number) for number in range(reference.shape[1])]
+        sources = Sources(model, Path(folder), {"labels": labels, "preprocessing": constants})
+        for cell in wanted_cells(targets):
+            target, precision = cell.split()
+            start = time.perf_counter()
+            found: dict[str, Any] = {"cell": cell, "resolution": side, "error": None}
+            path = Path(folder) / f"{target}-{precision}{TARGETS[target].suffix}"
+            try:
+                parity = write_proven(
+                    TARGETS[target], precision, sources, path,
+                    pictures=pictures, labels=reference.argmax(1), reference=reference,
+                )  # fmt: skip
+                found |= {
+                    "bytes": bytes_of(path),
+                    "agreement": parity.agreement,
+                    "difference": parity.max_logit_difference / parity.logit_scale,
+                }
+            except Exception as error:  # whatever a target raises is its cell's reason
+                first = str(error).strip().partition("\n")[0]
+                found["error"] = f"{type(error).__name__}: {first}"
+            yield {**found, "seconds": round(time.perf_counter() - start, 1)}
+
+
+@torch.no_grad()
+def smallest_side(model: Any) -> int:
+    """Return the side of the smallest pictures, of those tried, that a network takes."""
+    for side in SIDES:
+        if side < model.resolution:
+            try:
+                model.eval()(torch.zeros(1, model.in_channels, side, side))
+            except (RuntimeError, ValueError):
+                continue
+            return side
+    return int(model.resolution)
+
+
+def shown(cell: dict[str, Any]) -> str:
+    return cell["error"] or f"{cell['difference']:.1e} ({cell['seconds']:.0f} s)"
+
+
+def summary(record: dict[str, Any]) -> None:
+    """Print how many cells are green, target by target, the largest difference, and each reason."""
+    columns: dict[str, dict[str, Any]] = {}
+    for name, one in record["networks"].items():
+        for cell, found in one.items():
+            columns.setdefault(cell, {})[name] = found
+    green = total = 0
+    for cell, found in columns.items():
+        good = [one for one in found.values() if not one["error"]]
+        green, total = green + len(good), total + len(found)
+        worst = max((one["difference"] for one in good), default=0.0)
+        print(f"{cell:22} {len(good):3} of {len(found):3} green; largest difference {worst:.1e} of the largest logit")
+        for name, one in found.items():
+            if one["error"]:
+                print(f"    {name}: {one['error']}")
+    if total:
+        print(f"all: {green} of {total}, {format_percent(green / total, decimals=1)}; wanted {format_percent(BAR)}")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT / "tests"))  # of the tests is what gives fresh networks meaningful logits
+    main()

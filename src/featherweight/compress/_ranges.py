@@ -1,0 +1,168 @@
+"""Which range of an activation the 256 levels of a byte cover: what calibration pictures show decides."""
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ._layers import Float, Graph, activations, run
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+Method = Literal["minmax", "percentile", "mse"]
+METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
+BINS = 2048
+LEVELS = 255  # steps of an unsigned byte
+CUTS = np.linspace(1, 0.2, 41)  # shares of a range's end that "mse" tries
+
+Values = NDArray[np.float64]
+Function = Callable[[Values], Values]
+
+
+class Histogram(NamedTuple):
+    """How often a tensor had which values: `counts` [BINS] of equal bins from `lowest` to `highest`."""
+
+    lowest: float
+    highest: float
+    counts: NDArray[np.int64]
+
+    @property
+    def centres(self) -> Values:
+        """The value in the middle of each bin."""
+        step = (self.highest - self.lowest) / len(self.counts)
+        centres: Values = self.lowest + step * (np.arange(len(self.counts), dtype=np.float64) + 0.5)
+        return centres
+
+
+class Range(NamedTuple):
+    """From where to where a byte covers values; zero lies in it, since it has to be a level."""
+
+    lowest: float
+    highest: float
+
+
+class Observed(NamedTuple):
+    """What calibration pictures showed: the ends of each activation, and how often it had which value between them."""
+
+    ends: dict[str, Range]
+    histograms: dict[str, Histogram]
+
+
+def observe(model: "ModelProto", pictures: Float, *, only_ends: bool = False) -> Observed:
+    """Run a float model on pictures [N, C, H, W] and look at every activation; "minmax" needs `only_ends`."""
+    ends = _ends(run(model, pictures, activations(model)))
+    return Observed(ends, {} if only_ends else _histograms(run(model, pictures, list(ends)), ends))
+
+
+def choose_ranges(
+    model: "ModelProto", observed: Observed, *, method: Method, percentile: float = 99.99
+) -> dict[str, Range]:
+    """Choose the range of every activation of a float model.
+
+    "minmax" takes all that was seen; "percentile" what lies between percentiles; "mse" the range with the smallest mean
+    squared error of the rounded and cut values. Where a tensor goes into a function that is flat beyond some value
+    (hard-swish, sigmoid), the error of "mse" is that behind the function, since what is cut off there costs nothing.
+
+    Args:
+        percentile: share of the values kept, in percent.
+    Returns: the range of each tensor by name.
+    """
+    ends, histograms = observed
+    if method == "minmax":
+        return {name: Range(min(low, 0.0), max(high, 0.0)) for name, (low, high) in ends.items()}
+    if method == "percentile":
+        return {name: _percentile(histogram, percentile) for name, histogram in histograms.items()}
+    graph = Graph(model)
+    return {name: least_error(histogram, _behind(graph, name)) for name, histogram in histograms.items()}
+
+
+def _ends(batches: Iterable[dict[str, Float]]) -> dict[str, Range]:
+    ends: dict[str, Range] = {}
+    for batch in batches:
+        for name, values in batch.items():
+            low, high = float(values.min()), float(values.max())
+            before = ends.get(name, Range(low, high))
+            ends[name] = Range(min(before.lowest, low), max(before.highest, high))
+    return ends
+
+
+def _histograms(batches: Iterable[dict[str, Float]], ends: dict[str, Range]) -> dict[str, Histogram]:
+    counts = {name: np.zeros(BINS, np.int64) for name in ends}
+    for batch in batches:
+        for name, values in batch.items():
+            low, high = ends[name]
+            places = ((values.ravel() - np.float32(low)) * np.float32(BINS / max(high - low, 1e-30))).astype(np.int64)
+            counts[name] += np.bincount(np.clip(places, 0, BINS - 1), minlength=BINS)
+    return {name: Histogram(*ends[name], counts[name]) for name in ends}
+
+
+def _percentile(histogram: Histogram, percentile: float) -> Range:
+    shares = np.cumsum(histogram.counts) / histogram.counts.sum()
+    cut = (1 - percentile / 100) / 2
+    low, high = (histogram.centres[np.searchsorted(shares, share)] for share in (cut, 1 - cut))
+    return Range(min(float(low), 0.0), max(float(high), 0.0))
+
+
+def least_error(histogram: Histogram, behind: Function | None = None) -> Range:
+    """Return the range with the smallest mean squared error among the cuts of both ends.
+
+    Args:
+        histogram: of the tensor's values.
+        behind: the function that the values go into, if the error counts behind it.
+
+    Example:
+        >>> counts = np.zeros(BINS, np.int64)
+        >>> counts[:1024], counts[-1] = 100_000, 1  # one value far from the others
+        >>> least_error(Histogram(0.0, 2.0, counts)).highest
+        1.0
+    """
+    function = behind or (lambda x: x)
+    seen = histogram.counts > 0
+    values, weights = histogram.centres[seen], histogram.counts[seen] / histogram.counts.sum()
+    wanted = function(values)
+
+    def best(lows: Values, highs: Values) -> int:
+        got = function(rounded(values, lows[:, np.newaxis], highs[:, np.newaxis]))
+        return int((((got - wanted) ** 2) @ weights).argmin())
+
+    lows, highs = min(histogram.lowest, 0.0) * CUTS, max(histogram.highest, 0.0) * CUTS
+    low, high, before = lows[0], highs[0], None
+    while before != (low, high):  # one end after the other, until neither moves
+        before = low, high
+        high = highs[best(np.full_like(highs, low), highs)]
+        low = lows[best(lows, np.full_like(lows, high))]
+    return Range(float(low), float(high))
+
+
+def rounded(values: Values, low: Values | float, high: Values | float) -> Values:
+    """Return what a byte makes of values: the nearest of 256 levels from low to high, of which one is zero."""
+    scale = np.maximum((np.asarray(high) - low) / LEVELS, 1e-30)
+    zero = np.rint(-np.asarray(low) / scale)
+    levels: Values = np.clip(np.rint(values / scale) + zero, 0, LEVELS)
+    return (levels - zero) * scale
+
+
+def _behind(graph: Graph, name: str) -> Function | None:
+    """Return the function that all of a tensor goes into, if the range may as well be judged behind it."""
+    if name in graph.outputs:
+        return None
+    match sorted(graph.takers[name], key=lambda node: node.op_type == "Mul"):
+        case [only]:
+            return _function(only)
+        case [gate, multiply] if set(multiply.input) == {name, gate.output[0]}:  # hard-swish and SiLU, taken apart
+            function = _function(gate)
+            return None if function is None else lambda x: x * function(x)
+    return None
+
+
+def _function(node: "NodeProto") -> Function | None:
+    given = {attribute.name: attribute.f for attribute in node.attribute}
+    match node.op_type:
+        case "HardSigmoid":
+            slope, height = given.get("alpha", 0.2), given.get("beta", 0.5)
+            return lambda x: np.clip(slope * x + height, 0, 1)
+        case "Sigmoid":
+            return lambda x: 1 / (1 + np.exp(-x))
+    return None

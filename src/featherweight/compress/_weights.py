@@ -1,0 +1,59 @@
+"""Weights in few bits: a scale for each output channel, and whole numbers of it."""
+
+import numpy as np
+
+from ._layers import Float
+
+BITS = (4, 5, 6, 8)
+CUTS = np.linspace(1, 0.4, 61)  # shares of a channel's largest weight that are tried as its range
+
+
+def largest_level(bits: int) -> int:
+    """Return the largest whole number of so many bits; the smallest is its negative, so that zero is in the middle."""
+    return (1 << bits - 1) - 1
+
+
+def channel_scales(weight: Float, axis: int, bits: int) -> Float:
+    """Return the scale of each output channel with the smallest squared error of its rounded and cut weights.
+
+    Args:
+        weight: of any shape.
+        axis: of the output channels.
+        bits: of a weight, 2 to 8.
+    Shape: [channels]; 1 for a channel of zeros
+
+    Example:
+        >>> channel_scales(np.full((2, 9), 1.75, np.float32), 0, 4).tolist()
+        [0.25, 0.25]
+    """
+    rows = _rows(weight, axis)
+    ends = np.abs(rows).max(axis=1) / largest_level(bits)
+    ends = np.where(ends > 0, ends, 1)
+    best, scales = np.full(len(rows), np.inf), ends
+    for cut in CUTS:
+        tried = ends * cut
+        errors = ((_whole(rows, tried, bits) * tried[:, np.newaxis] - rows) ** 2).sum(axis=1)
+        better = errors < best
+        best, scales = np.where(better, errors, best), np.where(better, tried, scales)
+    return scales.astype(np.float32)
+
+
+def snap(weight: Float, scales: Float, axis: int, bits: int) -> Float:
+    """Return the weights rounded to whole numbers of their channel's scale, at most `largest_level(bits)` of it.
+
+    Example:
+        >>> snap(np.array([[0.26, -9.0]], np.float32), np.array([0.5], np.float32), 0, 4).tolist()
+        [[0.5, -3.5]]
+    """
+    rows = _whole(_rows(weight, axis), scales, bits) * scales.astype(np.float64)[:, np.newaxis]
+    moved = np.moveaxis(weight, axis, 0)
+    return np.ascontiguousarray(np.moveaxis(rows.reshape(moved.shape), 0, axis), np.float32)
+
+
+def _rows(weight: Float, axis: int) -> np.ndarray:
+    return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).astype(np.float64)
+
+
+def _whole(rows: np.ndarray, scales: np.ndarray, bits: int) -> np.ndarray:
+    largest = largest_level(bits)
+    return np.clip(np.rint(rows / scales.astype(np.float64)[:, np.newaxis]), -largest, largest)

@@ -1,0 +1,24 @@
+"""Environments of their own for export targets whose packages cannot live beside ours, and workers in them."""
+
+from ._install import InstallError, install, remove, wanted_bytes
+from ._places import EnvironmentMissingError, environment_folder, missing, require_environment, size_on_disk
+from ._process import Worker, WorkerError
+from ._table import ENVIRONMENTS, Environment, EnvironmentUnknownError, environment_named
+
+__all__ = [
+    "ENVIRONMENTS",
+    "Environment",
+    "EnvironmentMissingError",
+    "EnvironmentUnknownError",
+    "InstallError",
+    "Worker",
+    "WorkerError",
+    "environment_folder",
+    "environment_named",
+    "install",
+    "missing",
+    "remove",
+    "require_environment",
+    "size_on_disk",
+    "wanted_bytes",
+]

@@ -1,0 +1,87 @@
+"""`featherweight prune`, and `featherweight train` of what it wrote."""
+
+import json
+
+import pytest
+import torch
+
+from featherweight.data import Preprocessing
+from featherweight.networks import create, load_model, save_model
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A network as `featherweight train` leaves it, but for the training."""
+    torch.manual_seed(0)
+    model = create("mobilenet_v1", width=0.25, num_classes=10, in_channels=1, small_input=True)
+    preprocessing = Preprocessing(resolution=8, channels=1, mean=(0.5,), std=(0.5,))
+    metadata = {
+        "labels": json.dumps([*"0123456789"]),
+        "preprocessing": json.dumps(preprocessing.to_dict()),
+        "seed": "3",
+    }
+    return save_model(model, tmp_path / "model.safetensors", metadata)
+
+
+def test_pruned_retrained_and_trained_again(featherweight, saved, tmp_path) -> None:
+    answer = featherweight("prune", saved, "--multiply-adds", "50%", "--data", "digits", "--retrain", "1s", "--json")
+    assert answer.code == 0, answer.err
+    found = answer.json
+    assert found["importance"] == "taylor"
+    assert found["after"]["multiply_adds"] <= found["before"]["multiply_adds"] / 2
+    assert found["before"]["input_shape"] == [1, 8, 8]
+    assert found["accuracy"].keys() == {"before", "pruned", "retrained"}
+    pruned = load_model(tmp_path / "model-pruned.safetensors")
+    assert {row["name"]: row["after"] for row in found["layers"]}["head.classifier"] == 10
+    assert sum(p.numel() for p in pruned.parameters()) == found["after"]["params"]
+    again = featherweight("train", "-n", found["file"], "--epochs", 1, "--out", tmp_path / "again", "--json")
+    assert again.code == 0, again.err
+    assert again.json["resolution"] == 8
+    trained = load_model(again.json["file"])
+    assert repr(trained) == repr(pruned) and not torch.equal(trained.stem.conv.weight, pruned.stem.conv.weight)
+
+
+def test_latency_is_measured(featherweight, saved, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("featherweight.cli.prune.LATENCY_SECONDS", 0.05)
+    out = tmp_path / "new" / "small.safetensors"
+    answer = featherweight("prune", saved, "--max-latency", "10s", "--round-to", 32, "--out", out)
+    assert answer.code == 0, answer.err
+    assert "latency" in answer.out and "weights" in answer.out and "the network's outputs" in answer.out
+    assert out.exists()
+
+
+def test_wrong_words_of_prune(featherweight, saved, tmp_path) -> None:
+    for words, code, complaint in (
+        ([saved], 2, "no budget: give --multiply-adds, --params, --size or --max-latency"),
+        ([saved, "--params", "many"], 2, "many"),
+        ([saved, "--multiply-adds", "0%"], 2, "--multiply-adds must leave something"),
+        ([saved, "--multiply-adds", "0.5"], 2, "a share is written as 50%; got 0.5"),
+        ([saved, "--params", "50%", "--data", "digits", "--retrain", "0s"], 2, "needs some time; got 0 s"),
+        ([saved, "--params", "50%", "--out", tmp_path / "pruned.onnx"], 2, "--out is a network, FILE.safetensors; got"),
+        ([saved, "--params", "50%", "--retrain", "1s"], 2, "--retrain needs pictures: --data"),
+        ([saved, "--params", "50%", "--importance", "taylor"], 2, "--importance taylor needs pictures"),
+        ([saved, "--params", "50%", "--importance", "age"], 2, "importance is 'magnitude' or 'taylor'; got 'age'"),
+        (
+            [saved, "--params", "50%", "--keep", "tail"],
+            2,
+            "'tail'; its layers are stem.conv, stem.norm, body.0.depthwise.conv",
+        ),
+        ([saved, "--params", "50%", "--out", saved], 2, "is the network itself"),
+        ([saved, "--params", "10"], 1, "with all removed that can be, it still has params"),
+        ([tmp_path / "none.safetensors", "--params", "50%"], 1, "no such file"),
+    ):
+        answer = featherweight("prune", *words)
+        assert (answer.code, answer.out) == (code, ""), words
+        assert complaint in answer.err
+
+
+def test_wrong_words_of_training_a_file(featherweight, saved, tmp_path) -> None:
+    bare = save_model(load_model(saved), tmp_path / "bare.safetensors")
+    for words, complaint in (
+        (["-n", saved, "-o", "width=0.5"], "-o chooses among networks"),
+        (["-n", saved, "--seed", 4], "was trained with --seed 3, and is again; got --seed 4"),
+        (["-n", bare], "was saved without labels and preprocessing"),
+    ):
+        answer = featherweight("train", *words, "--out", tmp_path / "again")
+        assert (answer.code, answer.out) == (2, "")
+        assert complaint in answer.err

@@ -1,0 +1,295 @@
+"""The steps of quantization, each against what it promises: closed forms, brute force, and what stays the same."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from torch import nn
+
+from featherweight.compress import QuantizationError, quantize
+from featherweight.compress._bias import correct_bias
+from featherweight.compress._equalize import equalize, factors, find_pairs
+from featherweight.compress._layers import Graph, channel_means, outputs, run
+from featherweight.compress._qdq import prepared
+from featherweight.compress._ranges import BINS, CUTS, Histogram, choose_ranges, least_error, observe, rounded
+from featherweight.compress._rounding import round_adaptively
+from featherweight.compress._sensitivity import measure_sensitivity, noise_of
+from featherweight.compress._weights import channel_scales, largest_level, snap
+from featherweight.export import probe
+
+
+def pictures(count=48, seed=0):
+    return np.random.default_rng(seed).normal(size=(count, 3, 8, 8)).astype(np.float32)
+
+
+class Small(nn.Module):
+    """Every kind of pair: through ReLU into depthwise, through ReLU6 into dense, through nothing into dense."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 12, 3, padding=1)
+        self.depthwise = nn.Conv2d(12, 12, 3, stride=2, padding=1, groups=12)
+        self.project = nn.Conv2d(12, 8, 1)
+        self.expand = nn.Conv2d(8, 16, 1)
+        self.grouped = nn.Conv2d(16, 16, 3, groups=4)
+        self.head = nn.Linear(16, 5)
+
+    def forward(self, x):
+        x = nn.functional.relu(self.stem(x))
+        x = self.project(nn.functional.relu6(self.depthwise(x)))
+        x = nn.functional.hardswish(self.grouped(nn.functional.relu(self.expand(x))))
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Small()
+        with torch.no_grad():  # ranges of channels that differ 30 times, and the layer behind that needs the small ones
+            scales = torch.logspace(-1, 0.5, 12)
+            network.stem.weight *= scales.reshape(-1, 1, 1, 1)
+            network.stem.bias.copy_(torch.randn(12) * scales / 5)
+            network.depthwise.weight /= scales.reshape(-1, 1, 1, 1)
+            network.depthwise.weight *= torch.linspace(0.3, 20, 12).reshape(-1, 1, 1, 1)
+            network.grouped.weight *= 5
+    path = tmp_path_factory.mktemp("steps") / "model.onnx"
+    path.write_bytes(probe(network.eval(), (3, 8, 8), batch=2))
+    proto = prepared(path)
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    return proto
+
+
+def copied(model):
+    proto = onnx.ModelProto()
+    proto.CopyFrom(model)
+    return proto
+
+
+def test_layers_are_named_as_in_the_network(model):
+    layers = Graph(model).layers()
+    assert [layer.name for layer in layers] == ["stem", "depthwise", "project", "expand", "grouped", "head"]
+    assert [layer.groups for layer in layers] == [1, 12, 1, 1, 4, 1]
+    assert all(layer.bias for layer in layers)
+
+
+def test_equalization_changes_the_weights_and_not_the_answers(model):
+    x = pictures()
+    equal = copied(model)
+    pairs = equalize(equal, x)
+    assert [(pair.first.name, pair.second.name) for pair in pairs] == [
+        ("stem", "depthwise"), ("depthwise", "project"), ("project", "expand"), ("expand", "grouped"),
+    ]  # fmt: skip
+    reference = outputs(model, x)
+    assert np.abs(outputs(equal, x) - reference).max() < 1e-5 * np.abs(reference).max()
+    for pair in pairs:
+        before, after = (Graph(proto).constant(pair.first.weight) for proto in (model, equal))
+        assert np.abs(after / before - 1).max() > 0.1
+
+
+def test_before_a_depthwise_convolution_all_channels_fill_the_range(model):
+    equal = copied(model)
+    [pair, *_] = equalize(equal, pictures())
+    [seen] = [np.abs(values).max((0, 2, 3)) for values in [outputs(equal, pictures(), pair.between)]]
+    before = np.abs(outputs(model, pictures(), pair.between)).max((0, 2, 3))
+    assert before.min() < 0.05 * before.max()
+    assert seen.min() > 0.999 * seen.max()
+
+
+def test_a_channel_that_relu6_cuts_off_is_left_alone(model):
+    graph = Graph(copied(model))
+    pair = find_pairs(graph)[1]
+    assert pair.bound == 6
+    seen = np.linspace(0, 6, 12)
+    found = factors(graph, pair, seen)
+    assert found[0] == found[-1] == 1
+    assert (found >= seen / 6).all()
+    assert found.min() < 0.9
+
+
+def test_bias_correction_makes_each_channels_mean_error_zero(model):
+    x = pictures()
+    layers = Graph(model).layers()
+    weights = {}
+    for layer in layers:
+        weight = Graph(model).constant(layer.weight)
+        weights[layer.weight] = snap(weight, channel_scales(weight, layer.axis, 4), layer.axis, 4)
+    biases = correct_bias(model, weights, x)
+    wanted = channel_means(run(model, x, [layer.output for layer in layers]))
+    for layer in layers:  # each alone, given the float input
+        alone = copied(model)
+        Graph(alone).set_constant(layer.weight, weights[layer.weight])
+        off = np.abs(channel_means(run(alone, x, [layer.output]))[layer.output] - wanted[layer.output]).max()
+        Graph(alone).set_constant(layer.bias, biases[layer.bias])
+        left = np.abs(channel_means(run(alone, x, [layer.output]))[layer.output] - wanted[layer.output]).max()
+        assert left < 1e-5
+        assert off > 1e-3
+
+
+@pytest.mark.parametrize("kind", ["normal", "one-sided", "outliers"])
+def test_the_range_of_least_error_is_that_of_brute_force(kind):
+    draw = np.random.default_rng(0)
+    values = draw.standard_t(3, 20_000) if kind == "outliers" else draw.normal(0.3, 1, 20_000)
+    values = np.abs(values) if kind == "one-sided" else values
+    counts, edges = np.histogram(values, BINS)
+    histogram = Histogram(edges[0], edges[-1], counts)
+    found = least_error(histogram)
+
+    def error(low, high):
+        return float((((rounded(histogram.centres, low, high)) - histogram.centres) ** 2 * counts).sum())
+
+    lows, highs = min(edges[0], 0) * CUTS, edges[-1] * CUTS
+    least = min(error(low, high) for low in lows for high in highs)
+    assert error(*found) <= least * (1 + 1e-9)
+    if kind == "outliers":
+        assert found.highest < 0.97 * edges[-1]
+
+
+def test_rounding_is_that_of_onnx_runtime():
+    values = np.linspace(-3, 5, 1001)
+    scale = (4.0 - -1.0) / 255
+    node = onnx.helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"])
+    back = onnx.helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"])
+    evaluator = onnx.reference.ReferenceEvaluator(
+        onnx.helper.make_model(onnx.helper.make_graph(
+            [node, back], "g", [onnx.helper.make_tensor_value_info("x", 1, [1001])],
+            [onnx.helper.make_tensor_value_info("y", 1, [1001])],
+            [onnx.numpy_helper.from_array(np.float32(scale), "s"), onnx.numpy_helper.from_array(np.uint8(51), "z")],
+        ))
+    )  # fmt: skip
+    [wanted] = evaluator.run(None, {"x": values.astype(np.float32)})
+    assert np.abs(rounded(values, -1.0, 4.0) - wanted).max() < 1.01 * scale  # a tie may go either way
+    assert np.mean(np.abs(rounded(values, -1.0, 4.0) - wanted) < 1e-6) > 0.99
+
+
+def test_what_hard_swish_throws_away_takes_no_level(model):
+    ranges = choose_ranges(model, observe(model, pictures() * 4), method="mse")
+    grouped = next(layer for layer in Graph(model).layers() if layer.name == "grouped")
+    values = outputs(model, pictures() * 4, grouped.output)
+    assert values.min() < -4
+    assert ranges[grouped.output].lowest > max(values.min() * 0.9, -3.6)
+
+
+@pytest.mark.parametrize("bits", [8, 6, 5, 4])
+def test_snapped_weights_are_few_whole_numbers(bits):
+    weight = np.random.default_rng(0).normal(size=(6, 4, 3, 3)).astype(np.float32)
+    scales = channel_scales(weight, 0, bits)
+    whole = snap(weight, scales, 0, bits) / scales.reshape(-1, 1, 1, 1)
+    assert np.abs(whole - np.rint(whole)).max() < 1e-4
+    assert np.abs(whole).max() <= largest_level(bits) + 1e-4
+    plain = (np.abs(weight).max((1, 2, 3)) / largest_level(bits)).astype(np.float32)
+    error, plain_error = (((snap(weight, s, 0, bits) - weight) ** 2).sum() for s in (scales, plain))
+    assert error <= plain_error
+
+
+def test_adaptive_rounding_lowers_every_layers_error(model):
+    x = pictures()
+    graph = Graph(model)
+    scales = {one.weight: channel_scales(graph.constant(one.weight), one.axis, 4) for one in graph.layers()}
+    weights, biases = round_adaptively(model, scales, 4, x)
+    best = copied(model)
+    for name, values in {**weights, **biases}.items():
+        Graph(best).set_constant(name, values)
+    shares = []
+    before = copied(model)  # as far as the layer before, the same as `best`
+    for layer in graph.layers():
+        wanted, got = outputs(model, x, layer.output), outputs(best, x, layer.output)
+        nearest = copied(before)
+        weight = snap(graph.constant(layer.weight), scales[layer.weight], layer.axis, 4)
+        Graph(nearest).set_constant(layer.weight, weight)
+        off = outputs(nearest, x, layer.output) - wanted
+        axes = tuple(axis for axis in range(off.ndim) if axis != 1)
+        off -= off.mean(axes, keepdims=True)  # the nearest with its bias corrected
+        shares.append(((got - wanted) ** 2).mean() / (off**2).mean())
+        assert np.abs((got - wanted).mean(axes)).max() < 1e-4
+        whole = weights[layer.weight] / np.expand_dims(
+            scales[layer.weight], [a for a in range(weight.ndim) if a != layer.axis]
+        )
+        assert np.abs(whole - np.rint(whole)).max() < 1e-3
+        assert np.abs(np.rint(whole)).max() <= 7
+        for name in (layer.weight, layer.bias):
+            Graph(before).set_constant(name, {**weights, **biases}[name])
+    assert max(shares) < 1.001
+    assert min(shares) < 0.7
+
+
+def test_one_sensitive_layer_is_found(model):
+    x = pictures()
+    graph = Graph(model)
+    weights = {one.weight: graph.constant(one.weight) for one in graph.layers()}
+    project = next(one for one in graph.layers() if one.name == "project")
+    weights[project.weight] = snap(weights[project.weight], channel_scales(weights[project.weight], 0, 4) * 4, 0, 4)
+    ranges = choose_ranges(model, observe(model, x), method="minmax")
+    first, *others = measure_sensitivity(model, weights, ranges, x)
+    assert first.layer == "project"
+    assert first.noise > 10 * others[0].noise > 0
+    assert {one.operator for one in others} == {"Conv", "Conv, depthwise", "Gemm"}
+    assert first.to_dict()["sqnr_db"] == pytest.approx(-10 * np.log10(first.noise))
+
+
+@pytest.fixture(scope="module")
+def float_file(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("quantize") / "float.onnx"
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_the_default_is_the_best_that_was_tried(float_file, tmp_path):
+    found = []
+    x = pictures()
+    path = quantize(float_file, tmp_path / "int8.onnx", x, report=found.append)
+    [report] = found
+    best = max(report.tried, key=lambda tried: tried.sqnr_db)
+    assert (report.method, report.equalized > 0, report.sqnr_db) == (best.method, best.equalize, best.sqnr_db)
+    assert {tried.method for tried in report.tried} == {"minmax", "percentile", "mse"}
+    assert report.equalized == 4  # the channels were drawn so that it must help
+    reference, got = outputs(onnx.load(float_file), x), outputs(onnx.load(path), x)
+    assert report.sqnr_db == pytest.approx(-10 * np.log10(noise_of(reference, got)), abs=0.01)
+    assert report.to_dict()["path"] == str(path)
+
+
+def test_layers_stay_in_float_as_planned(float_file, tmp_path):
+    found = []
+    quantize(float_file, tmp_path / "a.onnx", pictures(), method="mse", keep_float=["head"], report=found.append)
+    quantize(float_file, tmp_path / "b.onnx", pictures(), method="mse", keep_float=2, report=found.append)
+    wanted = found[1].sqnr_db - 1
+    quantize(float_file, tmp_path / "c.onnx", pictures(), method="mse", least_sqnr_db=wanted, report=found.append)
+    assert found[0].kept_float == ("head",)
+    assert found[1].kept_float == tuple(one.layer for one in found[1].sensitivity[:2])
+    assert found[2].sqnr_db >= wanted
+    assert len(found[2].kept_float) <= 2
+    stored = {t.name: t.data_type for t in onnx.load(tmp_path / "a.onnx").graph.initializer if len(t.dims) > 1}
+    assert [name for name, kind in stored.items() if kind == onnx.TensorProto.FLOAT] == ["head.weight"]
+
+
+def test_weights_of_few_bits_and_adaptive_rounding(float_file, tmp_path):
+    found = []
+    for adaround in (False, None):
+        path = quantize(
+            float_file, tmp_path / "4.onnx", pictures(), method="mse", bits=4, adaround=adaround, report=found.append
+        )
+    assert [report.adaround for report in found] == [False, True]
+    assert found[1].sqnr_db > found[0].sqnr_db + 1
+    stored = [onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer if len(t.dims) > 1]
+    assert {array.dtype for array in stored} == {np.dtype(np.int8)}
+    assert max(np.abs(array).max() for array in stored) == 7
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 3}, "wanted 4, 5, 6, 8 bits for a weight; got 3"),
+        ({"method": "percentile", "percentile": 150.0}, "above 0 and at most 100 percent; got 150.0"),
+        ({"method": "percentile", "percentile": float("nan")}, "above 0 and at most 100 percent; got nan"),
+        ({"keep_float": ["tail"]}, "there is no layer tail; the layers are stem, depthwise"),
+        ({"keep_float": "head"}, "names of layers, or how many, 0 or more; got 'head'"),
+        ({"keep_float": 6}, "leaves nothing to quantize: it names 6 of 6 layers"),
+        ({"least_sqnr_db": 190.0}, "190 dB cannot be kept: with one layer of 6 in int8"),
+        ({"ranges": {"head": (0.0, 1.0)}, "equalize": True}, "equalize cannot scale them"),
+    ],
+)
+def test_choices_that_are_none(float_file, tmp_path, options, message):
+    with pytest.raises(QuantizationError, match=message):
+        quantize(float_file, tmp_path / "int8.onnx", pictures(), **{"method": "minmax", **options})
+    assert list(tmp_path.iterdir()) == []
