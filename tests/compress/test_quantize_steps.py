@@ -271,9 +271,10 @@ def test_weights_of_few_bits_and_adaptive_rounding(float_file, tmp_path):
         )
     assert [report.adaround for report in found] == [False, True]
     assert found[1].sqnr_db > found[0].sqnr_db + 1
-    stored = [onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer if len(t.dims) > 1]
-    assert {array.dtype for array in stored} == {np.dtype(np.int8)}
-    assert max(np.abs(array).max() for array in stored) == 7
+    stored = [t for t in onnx.load(path).graph.initializer if len(t.dims) > 1]
+    assert {t.data_type for t in stored} == {onnx.TensorProto.INT4}
+    assert all(len(t.raw_data) == -(-np.prod(t.dims) // 2) for t in stored)
+    assert max(np.abs(onnx.numpy_helper.to_array(t).astype(int)).max() for t in stored) == 7
 
 
 @pytest.mark.parametrize(

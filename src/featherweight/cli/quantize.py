@@ -64,8 +64,8 @@ def quantize(
     is that of the network if this layer alone is in int8: the smallest are the layers that it fails by, and the ones
     that --keep-float leaves in float.
 
-    Weights of 4, 5 or 6 bits are stored as bytes: the ONNX file is no smaller, but it packs smaller, as does the
-    network (featherweight pack).
+    Weights of 4 bits are half a byte in the ONNX file; those of 5 or 6 are stored as bytes: that file is no smaller,
+    but it packs smaller, as does the network (featherweight pack).
 
     \b
     Examples:

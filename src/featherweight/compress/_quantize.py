@@ -12,6 +12,7 @@ from featherweight._extras import require
 from featherweight._files import write_atomically
 
 from ._compact import compact
+from ._four_bits import store_in_four_bits
 from ._qdq import QuantizationError, prepared
 from ._ranges import METHODS, Method
 from ._sensitivity import LayerSensitivity
@@ -98,7 +99,8 @@ def quantize(
         correct_bias: take the shift that rounded weights give a layer's mean output out of its bias.
         adaround: round each weight up or down as the layer's output wants it (Nagel et al. 2020), which takes half a
             minute for 50 layers; the biases are corrected with it. Default: for fewer than 8 bits.
-        bits: 8, 6, 5 or 4 for a weight. They are stored as bytes: the file is no smaller, but it packs smaller.
+        bits: 8, 6, 5 or 4 for a weight. Four bits are half a byte in the file, ONNX's INT4, which a runtime widens when
+            it loads; six and five are stored as bytes: that file is no smaller, but it packs smaller.
         ranges: of the inputs of layers, by the layer's name, from `QuantizationAware.ranges`; they go before `method`,
             and exclude equalization. A layer whose name the exporter did not keep has the range of `method`.
         keep_float: names of layers that stay in float, or how many, the most sensitive ones.
@@ -136,6 +138,8 @@ def quantize(
         tried=tried, sensitivity=measured,
     )  # fmt: skip
     _describe(quantized, model)
+    if bits == 4:
+        store_in_four_bits(quantized)
     if not keep_names:
         compact(quantized.graph)
     onnx.checker.check_model(quantized, full_check=True)

@@ -4,6 +4,7 @@ from ._distill import Distillation, hint_loss, middle_hint, soft_loss
 from ._errors import CheckpointError, TrainingDivergedError, TrainingInterrupted
 from ._evaluate import Evaluation, evaluate
 from ._history import Epoch, History
+from ._layout import in_channels_last
 from ._recipe import Recipe
 from ._train import train
 from ._view import View
@@ -20,6 +21,7 @@ __all__ = [
     "View",
     "evaluate",
     "hint_loss",
+    "in_channels_last",
     "middle_hint",
     "soft_loss",
     "train",

@@ -21,6 +21,7 @@ from ._distill import Distillation, lent
 from ._errors import TrainingInterrupted
 from ._evaluate import in_mode
 from ._history import History
+from ._layout import in_channels_last
 from ._progress import ProgressBar
 from ._recipe import Recipe
 from ._schedule import Knot, Pace, Schedule
@@ -93,7 +94,7 @@ def train(
     plan, pace = _plan(recipe, len(train_batches), time_seconds, schedule)
     bar = ProgressBar(progress)
     teaching = nullcontext() if distillation is None else lent(distillation.teacher)
-    with teaching, in_mode(model, training=True), _in_channels_last(model):
+    with teaching, in_mode(model, training=True), in_channels_last(model):
         run = Run(
             model, train_batches, val_batches, recipe=recipe, schedule=plan, pace=pace,
             distillation=distillation, checkpoint=checkpoint, bar=bar, began=began,
@@ -166,16 +167,6 @@ def _fit(run: "Run", batches: Batches, resume: bool) -> None:
             raise
     if run.interrupted:
         raise TrainingInterrupted(run.step, path if run.saved_step is not None else None)
-
-
-@contextmanager
-def _in_channels_last(model: nn.Module) -> Iterator[None]:
-    """Lay the weights out channels last inside the block: depthwise layers train 1.5 times as fast so."""
-    model.to(memory_format=torch.channels_last)
-    try:
-        yield
-    finally:
-        model.to(memory_format=torch.contiguous_format)
 
 
 @contextmanager

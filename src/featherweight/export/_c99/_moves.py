@@ -103,6 +103,8 @@ def constant(node: "NodeProto", inputs: list[Any]) -> np.ndarray:
             given = np.array([1, *inputs[0].shape])[own.get("start", 0) : own.get("end")]
         case "Gather":
             given = inputs[0].take(inputs[1], own.get("axis", 0))
+        case "Cast":  # of weights in four bits
+            given = inputs[0].astype(np.int8)
         case "Concat":
             given = np.concatenate([np.ravel(one) for one in inputs])
         case _:

@@ -19,7 +19,7 @@ from ._program import Copy, Map, Program, Step, UnsupportedError
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
-CONSTANTS = ("Constant", "Shape", "Concat", "ConstantOfShape", "Gather")
+CONSTANTS = ("Constant", "Shape", "Concat", "ConstantOfShape", "Gather", "Cast")
 MOVES = (
     "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "Gather", "Slice", "Split", "Pad", "Identity", "Dropout",
 )  # fmt: skip
