@@ -15,6 +15,8 @@ from .test_settings import parse
         {},
         {"max_latency": "none", "max_size": "123456789B", "networks": "mobilenet*"},
         {"data": "my pictures", "max_size": "none", "max_memory": "64kB", "flip": False, "threads": 2},
+        {"rescue": "none", "time": "2min"},
+        {"rescue": "20s", "time": "30s"},
         {"data": "it's", "min_accuracy": "97.123456%", "max_int8_loss": "1.5%", "time": "1h30m", "flip": True},
     ],
 )

@@ -7,7 +7,8 @@ from featherweight._fit._settings import Settings
 def parse(**given: object) -> Settings:
     plain: dict[str, object] = {
         "data": "digits", "max_latency": "auto", "max_size": "300kB", "max_memory": None, "min_accuracy": "97%",
-        "max_int8_loss": "0.5%", "time": "90s", "networks": "*", "seed": 0, "threads": 1, "flip": None,
+        "max_int8_loss": "0.5%", "time": "90s", "rescue": "auto", "networks": "*", "seed": 0,
+        "threads": 1, "flip": None,
     }  # fmt: skip
     return Settings.parse(**{**plain, **given})  # type: ignore[arg-type]
 

@@ -35,6 +35,21 @@ def test_write_report_writes_the_file(digits_metrics: dict[str, Any], tmp_path: 
     assert [file.name for file in tmp_path.iterdir()] == ["report.html"]
 
 
+def test_what_each_remedy_bought_is_listed(letters_metrics: dict[str, Any]) -> None:
+    assert 'id="rescue"' not in render(letters_metrics)
+    before = {"accuracy": 0.9, "size": 412_000, "latency": 0.0021, "memory": 65_536, "met": False, "file": "model.onnx"}
+    after = {**before, "accuracy": 0.895, "size": 203_000, "met": True}
+    row = {"name": "prune", "missed": "size 1.37 times the limit", "seconds": 21.5, "kept": True, "before": before}
+    failed = {**row, "name": "round", "did": "diverged", "kept": False, "after": None}
+    page = render({**letters_metrics, "rescue": [failed, {**row, "did": "3M became 1M", "after": after}]})
+    said = section(page, "rescue")
+    assert "The winner missed the budget: size 1.37 times the limit." in said
+    assert "before the winner, trained 90 % 412 kB 2.1 ms 65.5 kB ✕ not met" in said
+    assert f"round diverged {DASH} {DASH} {DASH} {DASH} 21.5 s no" in said
+    assert "prune 3M became 1M 89.5 % 203 kB 2.1 ms 65.5 kB 21.5 s ✓ met yes" in said
+    assert "Training of the winner, the last one" in section(page, "training")
+
+
 def test_plain_json_is_enough(letters_metrics: dict[str, Any]) -> None:
     assert render(json.loads(json.dumps(letters_metrics))) == render(letters_metrics)
 

@@ -22,6 +22,7 @@ from featherweight.search import (
     rungs,
     shortlist,
 )
+from featherweight.train import in_channels_last
 
 from ._learner import Learner
 
@@ -40,7 +41,18 @@ Foresight = Callable[[Candidate], float]  # the least seconds that a candidate i
 
 
 class NothingFitsError(Exception):
-    """No candidate is within the budget; the message says which limit binds and what the nearest candidate is."""
+    """No candidate is within the budget; the message says which limit binds and what the nearest candidate is.
+
+    Args:
+        nearest: the one that is least over the budget, with its latency if that was measured.
+        excess: how many times over each limit it is.
+    """
+
+    def __init__(
+        self, message: str, nearest: "Contender | None" = None, excess: dict[str, float] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.nearest, self.excess = nearest, excess or {}
 
 
 @dataclass
@@ -52,6 +64,12 @@ class Contender:
     stages: list[dict[str, Any]] = field(default_factory=list)
     scores: list[Score | None] = field(default_factory=list)
     status: str = "not tried"
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> "Contender":
+        """Take a contender from what `dataclasses.asdict` gave, after JSON."""
+        scores = [None if score is None else Score(*score) for score in facts["scores"]]
+        return cls(**{**facts, "candidate": Candidate(**facts["candidate"]), "scores": scores})
 
     def within(self, budget: Budget, gain: float = 1.0) -> bool:
         """Tell whether the candidate keeps the budget, if its file is this many times faster than it was measured."""
@@ -69,23 +87,26 @@ def nothing_fits(over: Sequence[Candidate], budget: Budget, latencies: dict[str,
     )
     return NothingFitsError(
         f"no network is within the budget; the limit that binds is the {max(excess, key=lambda name: excess[name])}. "
-        f"Nearest: {best.id}, with {broken}"
+        f"Nearest: {best.id}, with {broken}",
+        Contender(best, latencies.get(best.id)),
+        excess,
     )
 
 
 def training_rate(learner: Learner, candidate: Candidate) -> float:
     """Measure how many multiply-adds of forward passes this machine trains per second (each with its backward pass)."""
-    model = learner.build(candidate.network, candidate.options).train().to(memory_format=torch.channels_last)
+    model = learner.build(candidate.network, candidate.options).train()
     recipe = learner.recipe(model, 0)
     taken: list[float] = []
     pictures = 0
-    for number, (x, y) in enumerate(learner.batches(candidate.resolution, "train", recipe)):
-        started = time.perf_counter()
-        F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
-        taken.append(time.perf_counter() - started)
-        pictures = len(x)
-        if number >= 5 or sum(taken) > 3:
-            break
+    with in_channels_last(model):
+        for number, (x, y) in enumerate(learner.batches(candidate.resolution, "train", recipe)):
+            started = time.perf_counter()
+            F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+            taken.append(time.perf_counter() - started)
+            pictures = len(x)
+            if number >= 5 or sum(taken) > 3:
+                break
     return candidate.multiply_adds * pictures / min(taken)
 
 

@@ -1,7 +1,7 @@
 """From the trained network to files: fold, export, quantize, prove, measure, and decide which file ships."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from featherweight.compress import fold_batch_norm, quantize
-from featherweight.cost import Latency, measure_latency
+from featherweight.cost import Cost, Latency, analyze, measure_latency
 from featherweight.export import Parity, compare, export_proven, load
 from featherweight.networks import save_model
 from featherweight.search import Budget
 
-from ._learner import Learner
+from ._learner import Learner, Stage
+from ._settings import Settings
 
 CALIBRATION_PICTURES = 256
 LATENCY_ROUNDS, LATENCY_SECONDS = 1000, 2.0  # of measuring the exported files, at most
@@ -44,16 +45,74 @@ class Shipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """Which file ships, why, and whether it is within the budget."""
+    """Which file ships, why, and whether it is within the budget.
+
+    Args:
+        too_lossy: int8 loses more accuracy than it may.
+    """
 
     chosen: str
     reason: str
     rows: tuple[dict[str, Any], ...]
+    too_lossy: bool = False
 
     @property
     def met(self) -> bool:
         """Tell whether every limit that was given is kept."""
-        return all(row["met"] is not False for row in self.rows)
+        return not self.missed
+
+    @property
+    def missed(self) -> dict[str, float]:
+        """Return, for each limit that is broken, how many times too much it is, or for the accuracy too little."""
+        return {
+            row["name"]: (row["budget"] / max(row["achieved"], 1e-9)) ** (1 if row["name"] == "accuracy" else -1)
+            for row in self.rows
+            if row["met"] is False
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """A trained network and the files that were made of it.
+
+    Args:
+        stage: its last training.
+        folder: where the files lie.
+        quantizing: how its int8 file was made, in the words of `featherweight.compress.quantize`.
+    """
+
+    model: nn.Module
+    stage: Stage
+    cost: Cost
+    models: dict[str, Shipped]
+    verdict: Verdict
+    folder: Path
+    quantizing: dict[str, Any]
+
+    @property
+    def ships(self) -> Shipped:
+        """Return the file that ships."""
+        return self.models[self.verdict.chosen]
+
+
+def outcome_of(
+    model: nn.Module,
+    stage: Stage,
+    resolution: int,
+    learner: Learner,
+    folder: Path,
+    *,
+    settings: Settings,
+    quantizing: Mapping[str, Any],
+) -> Outcome:
+    """Make the files of a trained network, measure them and hold them to the budget. Raises: ParityError."""
+    cost = analyze(model, resolution)
+    models = write_models(model, resolution, learner, folder, threads=settings.threads, quantizing=quantizing)
+    memory = dict(cost.peak_memory_bytes)
+    verdict = decide(models, settings.budget, memory_bytes=memory, int8_loss=settings.int8_loss)
+    return Outcome(
+        model=model, stage=stage, cost=cost, models=models, verdict=verdict, folder=folder, quantizing={**quantizing}
+    )
 
 
 def write_models(
@@ -63,9 +122,12 @@ def write_models(
     folder: Path,
     *,
     threads: int,
+    quantizing: Mapping[str, Any],
 ) -> dict[str, Shipped]:
     """Write the three files and measure each on the same pictures; "pytorch", "onnx", "int8".
 
+    Args:
+        quantizing: passed to `featherweight.compress.quantize`.
     Raises: ParityError: the exported file does not agree with PyTorch; it is not kept.
     """
     model = model.eval().to(memory_format=torch.contiguous_format)
@@ -81,7 +143,7 @@ def write_models(
     export_proven(
         fold_batch_norm(model), folder / "model.onnx", [(held_out, labels)], reference=expected, metadata=metadata
     )
-    quantize(folder / "model.onnx", folder / "model-int8.onnx", _calibration(learner, resolution))
+    quantize(folder / "model.onnx", folder / "model-int8.onnx", _calibration(learner, resolution), **quantizing)
 
     files = {"pytorch": "model.safetensors", "onnx": "model.onnx", "int8": "model-int8.onnx"}
     runners = {name: load(folder / files[name], threads=threads) for name in ("onnx", "int8")}
@@ -184,7 +246,7 @@ def decide(models: dict[str, Shipped], budget: Budget, *, memory_bytes: dict[str
     else:
         gain = f"{full.bytes / small.bytes:.1f} times smaller and {faster:.2f} times as fast as float"
         chosen, reason = "int8", f"int8 is {gain}, and loses {100 * max(lost, 0.0):.2f} points of accuracy"
-    return Verdict(chosen=chosen, reason=reason, rows=tuple(rows[chosen]))
+    return Verdict(chosen=chosen, reason=reason, rows=tuple(rows[chosen]), too_lossy=lost > int8_loss)
 
 
 def _rows(one: Shipped, budget: Budget, memory_bytes: int) -> list[dict[str, Any]]:

@@ -31,6 +31,7 @@ def fit(
     min_accuracy: str | float | None = None,
     max_int8_loss: str | float = "0.5%",
     time: str | float = "90s",
+    rescue: str | float | None = "auto",
     networks: str | Sequence[str] = "auto",
     out: str | Path = "featherweight-fit",
     seed: int = 0,
@@ -47,7 +48,8 @@ def fit(
 
     Reads the pictures; counts every network x width x resolution and measures a few; lets those compete under equal
     training time; trains the winner for the rest of the time; folds, exports and quantizes it; proves on every test
-    picture that the files agree with PyTorch; writes files and a report.
+    picture that the files agree with PyTorch; writes files and a report. If the budget is missed, it tries what may
+    help: see `rescue`.
 
     Args:
         data: "digits" or "characters", which are built in, or a folder `class/*.png` or `train|val|test/class/*`.
@@ -58,6 +60,9 @@ def fit(
         min_accuracy: on the test pictures: "97%", or a share in 0..1.
         max_int8_loss: accuracy that the int8 file may lose against float: "0.5%" is half a point.
         time: for everything: "90s", "10min", or seconds.
+        rescue: how much longer it may take if the budget is missed, to prune, to train on, with a teacher too, to
+            round to fewer bits or better: "60s", or seconds; None for not at all; "auto" is half of `time`. The results
+            say what each of these bought.
         networks: names, patterns of names, or families to choose from: "mobilenet*,ghostnet"; "*" for all, which takes
             longer to count; "auto" for those that do best on small devices.
         out: folder of the results.
@@ -73,7 +78,7 @@ def fit(
         started: `time.monotonic()` at which the time began to count; default now.
     Returns: the folder and all figures; `result.met` tells whether the budget is kept.
     Raises:
-        NothingFitsError: no network is within the budget.
+        NothingFitsError: no network is within the budget, nor could be pruned to it.
         DataError: the pictures cannot be used.
         FileExistsError: `out` holds results and `overwrite` is False.
         SettingsError: an option that cannot be read, or `out` lies among the pictures.
@@ -87,8 +92,8 @@ def fit(
     else:
         settings = Settings.parse(
             data=where, max_latency=max_latency, max_size=max_size, max_memory=max_memory,
-            min_accuracy=min_accuracy, max_int8_loss=max_int8_loss, time=time, networks=networks, seed=seed,
-            threads=threads, flip=flip,
+            min_accuracy=min_accuracy, max_int8_loss=max_int8_loss, time=time, rescue=rescue, networks=networks,
+            seed=seed, threads=threads, flip=flip,
         )  # fmt: skip
     for package, extra in NEEDED:
         require(package, extra=extra)  # now, not after the training

@@ -16,6 +16,7 @@ from featherweight.networks import create
 from featherweight.train import Distillation, Evaluation, History, Recipe, evaluate, train
 
 EVALUATION_BATCH = 256
+AGAIN = 0.3  # of the learning rate, for a network that has learned
 
 
 @dataclass(frozen=True)
@@ -83,18 +84,22 @@ class Learner:
         """How many pictures are trained on."""
         return len(self.split.train)
 
-    def recipe(self, model: nn.Module, stage: int, *, taught: bool = False) -> Recipe:
+    def recipe(self, model: nn.Module, stage: int, *, again: bool = False, taught: bool = False) -> Recipe:
         """Return how a network is trained; `stage` counts its trainings, each with its own order and variations.
 
         A network without batch norm (SqueezeNet) diverges within a few steps at the others' learning rate. A teacher's
         answers, which weigh T^2, make the first gradients several times as large: they are clipped, too.
+
+        Args:
+            again: it has learned, and keeps that only with a smaller learning rate.
+            taught: it has a teacher.
         """
         normed = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
         batch_size = max(8, min(64, self.training_count // 16))
         return Recipe(
             epochs=None,
             batch_size=batch_size,
-            learning_rate=(0.1 if normed else 0.02) * (batch_size / 32) ** 0.5,
+            learning_rate=(0.1 if normed else 0.02) * (batch_size / 32) ** 0.5 * (AGAIN if again else 1),
             clip_gradient_norm=None if normed and not taught else 1.0,
             augment=self.augment,
             seed=self.seed * 1_009 + stage,

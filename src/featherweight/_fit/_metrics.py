@@ -16,10 +16,10 @@ from featherweight.cost import Cost
 from featherweight.search import AUTO, Candidate
 
 from ._choose import Contender
-from ._finish import Shipped, Verdict
-from ._learner import Learner, Stage
+from ._finish import Outcome, Shipped
+from ._learner import Learner
 from ._machine import describe_machine, package_versions
-from ._settings import LATENCY_SECONDS, Settings
+from ._settings import LATENCY_SECONDS, RESCUE_SHARE, Settings
 
 MISTAKES_SHOWN = 24
 INT8_LOSS = 0.005  # what the command leaves out, because it is the default
@@ -33,14 +33,17 @@ def metrics(
     contenders: Sequence[Contender],
     over: Sequence[Candidate],
     winner: Contender,
-    stage: Stage,
-    cost: Cost,
-    models: dict[str, Shipped],
-    verdict: Verdict,
+    outcome: Outcome,
+    ledger: Sequence[dict[str, Any]],
     timings: dict[str, float],
 ) -> dict[str, Any]:
-    """Gather everything that is known of a run; plain numbers in SI units, texts, lists and dictionaries."""
-    chosen = models[verdict.chosen]
+    """Gather everything that is known of a run; plain numbers in SI units, texts, lists and dictionaries.
+
+    Args:
+        ledger: what each remedy bought, if the budget was missed at first.
+    """
+    stage, cost, models, verdict = outcome.stage, outcome.cost, outcome.models, outcome.verdict
+    chosen = outcome.ships
     return {
         "featherweight": __version__,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -69,6 +72,7 @@ def metrics(
             "multiply_adds": cost.multiply_adds,
             "peak_memory_bytes": dict(cost.peak_memory_bytes),
         },
+        "rescue": [*ledger],
         "cost": _cost(cost),
         "models": {name: _model(one, settings.threads) for name, one in models.items()},
         "test": _test(learner, models, chosen, winner.candidate.resolution),
@@ -97,6 +101,7 @@ def command(settings: Settings) -> str:
         "--min-accuracy": None if budget.accuracy is None else f"{budget.accuracy * 100:.12g}%",
         "--max-int8-loss": None if settings.int8_loss == INT8_LOSS else f"{settings.int8_loss * 100:.12g}%",
         "--time": f"{settings.seconds:.12g}s",
+        "--rescue": _rescue(settings),
         "--networks": None if settings.networks == (AUTO,) else ",".join(settings.networks),
         "--seed": str(settings.seed),
         "--threads": None if settings.threads == 1 else str(settings.threads),
@@ -104,6 +109,12 @@ def command(settings: Settings) -> str:
     flip = [] if settings.flip is None else ["--flip" if settings.flip else "--no-flip"]
     words = [word for option, given in limits.items() if given is not None for word in (option, given)]
     return shlex.join(["featherweight", "fit", settings.data, *words, *flip])
+
+
+def _rescue(settings: Settings) -> str | None:
+    if settings.rescue_seconds == RESCUE_SHARE * settings.seconds:
+        return None
+    return f"{settings.rescue_seconds:.12g}s" if settings.rescue_seconds else "none"
 
 
 def _data(learner: Learner) -> dict[str, Any]:

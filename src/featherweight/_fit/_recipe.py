@@ -1,6 +1,7 @@
 """recipe.json: with what a run can be repeated."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,18 @@ from featherweight.train import Recipe
 
 from ._choose import Contender
 from ._learner import Learner
+from ._remedies import NAMES
 from ._settings import Settings, SettingsError
 
 
-def recipe_of(settings: Settings, learner: Learner, winner: Contender) -> dict[str, Any]:
-    """Return what repeats a run: the question, the pictures it was asked of, the network, each of its trainings."""
+def recipe_of(
+    settings: Settings, learner: Learner, winner: Contender, remedies: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """Return what repeats a run: the question, the pictures it was asked of, the network, each of its trainings.
+
+    Args:
+        remedies: that were of use when the budget was missed, as `_remedies` has them.
+    """
     return {
         "featherweight": __version__,
         "settings": settings.to_dict(),
@@ -27,6 +35,7 @@ def recipe_of(settings: Settings, learner: Learner, winner: Contender) -> dict[s
             "resolution": winner.candidate.resolution,
         },
         "stages": winner.stages,
+        "rescue": [*remedies],
         "threads": torch.get_num_threads(),
     }
 
@@ -60,5 +69,16 @@ def _check(recipe: dict[str, Any]) -> None:
     if not all(isinstance(number, int) and number > 0 for number in numbers):
         raise ValueError(f"threads, resolution and count must be whole numbers above 0; got {numbers}")
     str.encode(recipe["pictures"]["fingerprint"])
-    for stage in recipe["stages"]:
+    for stage in [*recipe["stages"], *_trainings(recipe.get("rescue", []))]:
         Recipe.from_dict(stage["recipe"])
+
+
+def _trainings(remedies: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for remedy in remedies:
+        if remedy["name"] not in NAMES:
+            raise ValueError(f"unknown remedy {remedy['name']!r}; known: {', '.join(NAMES)}")
+        if "number" in remedy:
+            yield remedy
+        if teacher := remedy.get("teacher"):
+            network(teacher["network"]).check_options(teacher["options"])
+            yield teacher

@@ -17,17 +17,19 @@ from featherweight.cost import analyze
 from featherweight.data import BUILT_IN, DataError, read_pictures, split_pictures
 from featherweight.networks import network as find
 from featherweight.report import write_report
-from featherweight.search import Candidate, Rung, Score, candidates, int8_file_bytes
+from featherweight.search import Candidate, Rung, candidates, int8_file_bytes
 from featherweight.train import Recipe
 
-from ._choose import SEARCH_SHARE, Contender, contenders
+from ._choose import SEARCH_SHARE, Contender, NothingFitsError, contenders
 from ._compete import compete, contender_model
 from ._deadline import Deadline
-from ._finish import decide, write_models
+from ._finish import Outcome, outcome_of
 from ._foresight import foresight
 from ._learner import Learner, Stage
 from ._metrics import metrics
 from ._recipe import recipe_of
+from ._remedies import carry_out
+from ._rescue import Rescue, could_be_pruned
 from ._settings import Settings
 from ._state import State
 
@@ -85,7 +87,13 @@ class Run:
         with self._timed("train"):
             model, stage = self._train(learner, winner)
         self._note(racing)
-        return self._finish(learner, racing=racing, over=over, winner=winner, model=model, stage=stage)
+        outcome = self._prove(learner, winner, model, stage, {})
+        rescue = None
+        if not outcome.verdict.met and self.settings.rescue_seconds:
+            rescue = self._rescue(learner, winner, [*within, *over])
+            with self._timed("rescue"):
+                outcome = rescue.go(outcome)
+        return self._finish(learner, racing=racing, over=over, winner=winner, outcome=outcome, rescue=rescue)
 
     def repeat(self, repeated: dict[str, Any]) -> FitResult:
         """Train the recipe's network along its recorded schedules, and finish as any run does."""
@@ -108,13 +116,20 @@ class Run:
                     Recipe.from_dict(done["recipe"]),
                     knots=[tuple(k) for k in done["knots"]],
                 )
+            kept = repeated.get("rescue", [])
+            quantizing: dict[str, Any] = {}
+            for remedy in kept:
+                self.tell(f"{remedy['name']}, again")
+                model, again = carry_out(remedy, model, network["resolution"], learner, None)
+                stage, quantizing = again or stage, {**quantizing, **remedy.get("quantizing", {})}
         cost = analyze(model, network["resolution"])
         candidate = Candidate(
             **network, family=find(network["network"]).family, params=cost.params, multiply_adds=cost.multiply_adds,
             memory_bytes=cost.peak_memory_bytes["int8"], size_bytes=int8_file_bytes(model),
         )  # fmt: skip
         winner = Contender(candidate, stages=repeated["stages"], status="winner")
-        return self._finish(learner, racing=[winner], over=[], winner=winner, model=model, stage=stage)
+        outcome = self._prove(learner, winner, model, stage, quantizing)
+        return self._finish(learner, racing=[winner], over=[], winner=winner, outcome=outcome, repeated=kept)
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
@@ -157,16 +172,22 @@ class Run:
 
     def _contenders(self, learner: Learner, within: Sequence[Candidate], over: Sequence[Candidate]) -> list[Contender]:
         if "contenders" in self.state.facts:
-            return [_contender(facts) for facts in self.state.facts["contenders"]]
-        racing, self.state.facts["plan"], self.state.facts["export_seconds"] = contenders(
-            within,
-            over,
-            learner,
-            self.settings.budget,
-            threads=self.settings.threads,
-            training_seconds=max(self._training_seconds(learner), LEAST_FINAL_SECONDS),
-            foresee=foresight(self.settings.budget, self.settings.threads, self.tell),
-        )
+            return [Contender.from_dict(facts) for facts in self.state.facts["contenders"]]
+        try:
+            racing, self.state.facts["plan"], self.state.facts["export_seconds"] = contenders(
+                within,
+                over,
+                learner,
+                self.settings.budget,
+                threads=self.settings.threads,
+                training_seconds=max(self._training_seconds(learner), LEAST_FINAL_SECONDS),
+                foresee=foresight(self.settings.budget, self.settings.threads, self.tell),
+            )
+        except NothingFitsError as error:
+            if error.nearest is None or not self.settings.rescue_seconds or not could_be_pruned(error.excess):
+                raise
+            self.tell(f"{error}. It is trained, to be pruned to the budget")
+            racing, self.state.facts["plan"] = [error.nearest], []
         self._note(racing)
         fitting = sum(one.status != "over budget" for one in racing)
         if self.settings.budget.latency_seconds is None:
@@ -221,6 +242,30 @@ class Run:
         proof_seconds: float = held_out / self.state.facts.get("images_per_second", math.inf)
         return self.deadline.left() - FINISH_SECONDS - EXPORTS_IN_FINISH * export_seconds - proof_seconds
 
+    def _prove(
+        self, learner: Learner, winner: Contender, model: nn.Module, stage: Stage, quantizing: dict[str, Any]
+    ) -> Outcome:
+        self.tell("exporting, quantizing and proving the files")
+        with self._timed("export and prove"):
+            return outcome_of(
+                model, stage, winner.candidate.resolution, learner, self.state.folder, settings=self.settings,
+                quantizing=quantizing,
+            )  # fmt: skip
+
+    def _rescue(self, learner: Learner, winner: Contender, counted: Sequence[Candidate]) -> Rescue:
+        return Rescue(
+            settings=self.settings,
+            learner=learner,
+            candidate=winner.candidate,
+            others=counted,
+            facts=self.state.facts.setdefault("rescue", {}),
+            work=self.state.work,
+            left=lambda: self.deadline.left() + self.settings.rescue_seconds,
+            proof_seconds=self.timings["export and prove"],
+            save=lambda: self.state.save(self.deadline.elapsed()),
+            tell=self.tell,
+        )
+
     def _finish(
         self,
         learner: Learner,
@@ -228,36 +273,27 @@ class Run:
         racing: Sequence[Contender],
         over: Sequence[Candidate],
         winner: Contender,
-        model: nn.Module,
-        stage: Stage,
+        outcome: Outcome,
+        rescue: Rescue | None = None,
+        repeated: Sequence[dict[str, Any]] = (),
     ) -> FitResult:
-        folder, candidate = self.state.folder, winner.candidate
-        self.tell("exporting, quantizing and proving the files")
-        with self._timed("export and prove"):
-            cost = analyze(model, candidate.resolution)
-            models = write_models(model, candidate.resolution, learner, folder, threads=self.settings.threads)
-            verdict = decide(
-                models,
-                self.settings.budget,
-                memory_bytes=dict(cost.peak_memory_bytes),
-                int8_loss=self.settings.int8_loss,
-            )
+        """Write what is known of the run; `repeated` are the remedies of a recipe."""
+        folder = self.state.folder
+        if outcome.folder != folder:
+            for one in outcome.models.values():
+                (outcome.folder / one.file).replace(folder / one.file)
         self.timings["total"] = self.deadline.elapsed()
         found = metrics(
-            settings=self.settings, learner=learner, contenders=racing, over=over, winner=winner, stage=stage,
-            cost=cost, models=models, verdict=verdict, timings=self.timings,
+            settings=self.settings, learner=learner, contenders=racing, over=over, winner=winner, outcome=outcome,
+            ledger=rescue.ledger if rescue else [], timings=self.timings,
         )  # fmt: skip
         _write_json(folder / "labels.json", list(learner.pictures.classes))
-        _write_json(folder / "recipe.json", recipe_of(self.settings, learner, winner))
+        remedies = rescue.kept if rescue else repeated
+        _write_json(folder / "recipe.json", recipe_of(self.settings, learner, winner, remedies))
         _write_json(folder / "metrics.json", found)
         write_report(found, folder / "report.html")
         self.state.finish()
         return FitResult(folder, found)
-
-
-def _contender(facts: dict[str, Any]) -> Contender:
-    scores = [None if score is None else Score(*score) for score in facts["scores"]]
-    return Contender(**{**facts, "candidate": Candidate(**facts["candidate"]), "scores": scores})
 
 
 def _write_json(path: Path, content: object) -> None:

@@ -14,6 +14,7 @@ Number = TypeVar("Number", int, float)
 DIGITS = "digits"  # the built-in pictures where none are named
 # The default limit, for the built-in pictures that have one: a budget that shows what a budget does.
 LATENCY_SECONDS = {DIGITS: 0.3e-3}
+RESCUE_SHARE = 0.5  # of the time, by default
 
 
 class SettingsError(ValueError):
@@ -29,6 +30,7 @@ class Settings:
         budget: limits on the file that ships.
         int8_loss: accuracy that the int8 file may lose against float and still ship, in 0..1.
         seconds: for the whole run.
+        rescue_seconds: more of them, if the budget is missed, for what may help.
         networks: patterns of names or families to choose from.
         seed: of the split, the weights and the order of the pictures.
         threads: of the latency that is measured.
@@ -39,6 +41,7 @@ class Settings:
     budget: Budget
     int8_loss: float
     seconds: float
+    rescue_seconds: float
     networks: tuple[str, ...]
     seed: int
     threads: int
@@ -55,6 +58,7 @@ class Settings:
         min_accuracy: str | float | None,
         max_int8_loss: str | float,
         time: str | float,
+        rescue: str | float | None,
         networks: str | Sequence[str],
         seed: int,
         threads: int,
@@ -74,6 +78,7 @@ class Settings:
             raise SettingsError(f"networks names none; got {networks!r}")
         try:
             chosen(patterns)
+            seconds = enough_seconds(parse_seconds(time))
             return cls(
                 data=data,
                 budget=Budget(
@@ -83,7 +88,8 @@ class Settings:
                     accuracy=_limit(min_accuracy, parse_percent),
                 ),
                 int8_loss=parse_percent(max_int8_loss),
-                seconds=enough_seconds(parse_seconds(time)),
+                seconds=seconds,
+                rescue_seconds=RESCUE_SHARE * seconds if rescue == "auto" else _limit(rescue, parse_seconds) or 0.0,
                 networks=patterns,
                 seed=seed,
                 threads=threads,
@@ -95,7 +101,8 @@ class Settings:
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Settings":
         """Take the settings from what `to_dict` gave."""
-        return cls(**{**values, "budget": Budget(**values["budget"]), "networks": tuple(values["networks"])})
+        budget, networks = Budget(**values["budget"]), tuple(values["networks"])
+        return cls(**{"rescue_seconds": 0.0, **values, "budget": budget, "networks": networks})
 
     def to_dict(self) -> dict[str, object]:
         """Return the settings as plain data, for recipe.json and for comparing runs."""

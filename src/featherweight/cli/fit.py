@@ -3,7 +3,7 @@
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +14,8 @@ from ._options import Data
 from ._output import Json, messages_to_stderr, print_json, print_table
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from featherweight._fit import FitResult
 
 NOT_MET, INTERRUPTED = 3, 130  # exit codes
@@ -34,6 +36,13 @@ def fit(
         str, typer.Option(help="Accuracy that the int8 file may lose against float and still ship.")
     ] = "0.5%",
     time_: Annotated[str, typer.Option("--time", help="For everything: 90s, 10min, 1h30m.")] = "90s",
+    rescue: Annotated[
+        str,
+        typer.Option(
+            help="If the budget is missed, so much longer, to prune, lower bits, train on, distil: 60s; 'none' not at "
+            "all. auto: half of --time."
+        ),
+    ] = "auto",
     networks: Annotated[
         str,
         typer.Option(
@@ -60,7 +69,9 @@ def fit(
 
     Counts every network x width x resolution and measures a few; lets those compete under equal training time; trains
     the winner for the rest; writes model.onnx and model-int8.onnx, proves on every test picture that they agree with
-    PyTorch, says which one ships and why, and writes report.html.
+    PyTorch, says which one ships and why, and writes report.html. If the budget is missed, or no network is within it,
+    it tries what may help for another --rescue: fewer channels, fewer bits, more training, a teacher; and says what
+    each of these bought.
 
     \b
     Examples:
@@ -83,8 +94,8 @@ def fit(
         try:
             result = run(
                 data, max_latency=max_latency, max_size=max_size, max_memory=max_memory, min_accuracy=min_accuracy,
-                max_int8_loss=max_int8_loss, time=time_, networks=networks, out=out, seed=seed, threads=threads,
-                flip=flip, recipe=recipe, resume=resume, overwrite=overwrite,
+                max_int8_loss=max_int8_loss, time=time_, rescue=rescue, networks=networks, out=out, seed=seed,
+                threads=threads, flip=flip, recipe=recipe, resume=resume, overwrite=overwrite,
                 progress=not quiet and sys.stderr.isatty(), tell=None if quiet else tell, started=started,
             )  # fmt: skip
         except SettingsError as error:
@@ -100,6 +111,29 @@ def fit(
     else:
         _print(result)
     raise typer.Exit(0 if result.met else NOT_MET)
+
+
+def _bought(result: "FitResult") -> "Iterator[Table | str]":
+    """Say what was tried when the budget was missed, and what each of it bought."""
+    from rich.table import Table
+
+    from featherweight._units import format_bytes, format_percent, format_seconds
+
+    if not result.metrics["rescue"]:
+        return
+    formats: dict[str, Callable[[float], str]] = {
+        "accuracy": format_percent, "size": format_bytes, "latency": format_seconds, "memory": format_bytes,
+    }  # fmt: skip
+    table = Table()
+    for column in ("the budget was missed", *formats, "kept"):
+        table.add_column(column, justify="left" if column in {"the budget was missed", "kept"} else "right")
+    first = result.metrics["rescue"][0]["before"]
+    table.add_row("before", *(text(first[name]) for name, text in formats.items()), "")
+    for row in result.metrics["rescue"]:
+        after = row["after"]
+        figures = ["" if after is None else text(after[name]) for name, text in formats.items()]
+        table.add_row(f"{row['name']}: {row['did']}", *figures, "yes" if row["kept"] else "no")
+    yield table
 
 
 def _print(result: "FitResult") -> None:
@@ -123,6 +157,7 @@ def _print(result: "FitResult") -> None:
         met = {None: Text("-"), True: Text("yes", "green"), False: Text("no", "bold red")}[row["met"]]
         table.add_row(row["name"], budget, text(row["achieved"]), met)
     print_table(
+        *_bought(result),
         f"{result.file}: {'the budget is met' if verdict['met'] else 'the budget is NOT met'}",
         table,
         verdict["reason"],

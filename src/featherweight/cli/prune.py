@@ -10,7 +10,7 @@ from ._errors import UsageError, usage
 from ._output import Json, messages_to_stderr, note, print_json, print_table
 from .cost import table
 from .pack import progress_bar, read_saved
-from .train import learner_of, recipe_again, training_seconds
+from .train import learner_of, training_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -174,7 +174,7 @@ def _accuracies(
         "pruned": learner.evaluate(pruned, side, "test").accuracy,
     }
     if seconds:
-        learner.stage(pruned, side, recipe_again(learner, pruned), seconds=seconds)
+        learner.stage(pruned, side, learner.recipe(pruned, 1, again=True), seconds=seconds)
         found["retrained"] = learner.evaluate(pruned, side, "test").accuracy
     return found
 

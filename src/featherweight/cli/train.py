@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from featherweight._fit._learner import Learner
     from featherweight.train import Distillation, Recipe
 
-AGAIN = 0.3  # of the learning rate, for a network that has learned
 WEIGHT, TEMPERATURE = 0.5, 4.0  # of a distillation
 EPOCHS = 30  # where neither --epochs nor --time is given
 MODEL, HISTORY, CHECKPOINT = "model.safetensors", "history.json", "training.ckpt"
@@ -115,9 +114,7 @@ def train(
         note(f"{network} with {', '.join(f'{name}={value}' for name, value in options.items())} at {side} px")
         with usage():
             recipe = replace(
-                recipe_again(learner, model, taught=teacher is not None)
-                if saved
-                else learner.recipe(model, 0, taught=teacher is not None),
+                learner.recipe(model, int(saved), again=saved, taught=teacher is not None),
                 epochs=epochs or (None if seconds else EPOCHS),
                 adder_p_until=_adder_p_until(model, adder_p_until),
             )
@@ -222,12 +219,6 @@ def _adder_p_until(model: "nn.Module", share: float) -> float:
     if share and not any(isinstance(module, AdderConv2d) for module in model.modules()):
         raise ValueError("--adder-p-until is for networks of adder layers: featherweight list 'adder*'")
     return share
-
-
-def recipe_again(learner: "Learner", model: "nn.Module", *, taught: bool = False) -> "Recipe":
-    """Return how a network that has learned is trained again: with a smaller learning rate."""
-    recipe = learner.recipe(model, 1, taught=taught)
-    return replace(recipe, learning_rate=AGAIN * recipe.learning_rate)
 
 
 def _train(
