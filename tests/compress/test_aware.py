@@ -17,7 +17,7 @@ from featherweight.export import probe
 def test_a_weights_gradient_goes_straight_through():
     weight = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0), requires_grad=True)
     passed = torch.arange(weight.numel()).reshape(weight.shape).float()
-    rounded = RoundedWeight(4)(weight)
+    rounded = RoundedWeight(7)(weight)
     rounded.backward(passed)
     assert torch.equal(weight.grad, passed)
     whole = rounded.detach() / (weight.detach().abs().amax((1, 2, 3), keepdim=True) / 7)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from torch import nn
@@ -114,7 +115,7 @@ def test_bias_correction_makes_each_channels_mean_error_zero(model):
     weights = {}
     for layer in layers:
         weight = Graph(model).constant(layer.weight)
-        weights[layer.weight] = snap(weight, channel_scales(weight, layer.axis, 4), layer.axis, 4)
+        weights[layer.weight] = snap(weight, channel_scales(weight, layer.axis, 7), layer.axis, 7)
     biases = correct_bias(model, weights, x)
     wanted = channel_means(run(model, x, [layer.output for layer in layers]))
     for layer in layers:  # each alone, given the float input
@@ -174,19 +175,34 @@ def test_what_hard_swish_throws_away_takes_no_level(model):
 @pytest.mark.parametrize("bits", [8, 6, 5, 4])
 def test_snapped_weights_are_few_whole_numbers(bits):
     weight = np.random.default_rng(0).normal(size=(6, 4, 3, 3)).astype(np.float32)
-    scales = channel_scales(weight, 0, bits)
-    whole = snap(weight, scales, 0, bits) / scales.reshape(-1, 1, 1, 1)
+    largest = largest_level(bits)
+    scales = channel_scales(weight, 0, largest)
+    whole = snap(weight, scales, 0, largest) / scales.reshape(-1, 1, 1, 1)
     assert np.abs(whole - np.rint(whole)).max() < 1e-4
-    assert np.abs(whole).max() <= largest_level(bits) + 1e-4
-    plain = (np.abs(weight).max((1, 2, 3)) / largest_level(bits)).astype(np.float32)
-    error, plain_error = (((snap(weight, s, 0, bits) - weight) ** 2).sum() for s in (scales, plain))
+    assert np.abs(whole).max() <= largest + 1e-4
+    plain = (np.abs(weight).max((1, 2, 3)) / largest).astype(np.float32)
+    error, plain_error = (((snap(weight, s, 0, largest) - weight) ** 2).sum() for s in (scales, plain))
     assert error <= plain_error
+
+
+def test_fused_kernels_cut_no_sum_off(model, tmp_path):
+    bright = copied(model)
+    for layer in Graph(bright).layers():  # weights and activations all at their last levels: the largest sums there are
+        weight = Graph(bright).constant(layer.weight)
+        Graph(bright).set_constant(layer.weight, np.full_like(weight, 1 / weight[0].size))
+    onnx.save(bright, tmp_path / "float.onnx")
+    x = np.repeat(np.array([2, 3], np.float32), 3 * 8 * 8).reshape(2, 3, 8, 8)
+    quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", x, method="minmax", correct_bias=False, equalize=False)
+    session = onnxruntime.InferenceSession(tmp_path / "int8.onnx", providers=["CPUExecutionProvider"])
+    [fused] = session.run(None, {session.get_inputs()[0].name: x})
+    reference = outputs(onnx.load(tmp_path / "int8.onnx"), x)
+    assert np.abs(fused - reference).max() < 0.01 * np.abs(reference).max()
 
 
 def test_adaptive_rounding_lowers_every_layers_error(model):
     x = pictures()
     graph = Graph(model)
-    scales = {one.weight: channel_scales(graph.constant(one.weight), one.axis, 4) for one in graph.layers()}
+    scales = {one.weight: channel_scales(graph.constant(one.weight), one.axis, 7) for one in graph.layers()}
     weights, biases = round_adaptively(model, scales, 4, x)
     best = copied(model)
     for name, values in {**weights, **biases}.items():
@@ -196,7 +212,7 @@ def test_adaptive_rounding_lowers_every_layers_error(model):
     for layer in graph.layers():
         wanted, got = outputs(model, x, layer.output), outputs(best, x, layer.output)
         nearest = copied(before)
-        weight = snap(graph.constant(layer.weight), scales[layer.weight], layer.axis, 4)
+        weight = snap(graph.constant(layer.weight), scales[layer.weight], layer.axis, 7)
         Graph(nearest).set_constant(layer.weight, weight)
         off = outputs(nearest, x, layer.output) - wanted
         axes = tuple(axis for axis in range(off.ndim) if axis != 1)
@@ -219,7 +235,7 @@ def test_one_sensitive_layer_is_found(model):
     graph = Graph(model)
     weights = {one.weight: graph.constant(one.weight) for one in graph.layers()}
     project = next(one for one in graph.layers() if one.name == "project")
-    weights[project.weight] = snap(weights[project.weight], channel_scales(weights[project.weight], 0, 4) * 4, 0, 4)
+    weights[project.weight] = snap(weights[project.weight], channel_scales(weights[project.weight], 0, 7) * 4, 0, 7)
     ranges = choose_ranges(model, observe(model, x), method="minmax")
     first, *others = measure_sensitivity(model, weights, ranges, x)
     assert first.layer == "project"

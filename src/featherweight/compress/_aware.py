@@ -31,7 +31,8 @@ class QuantizationAware(nn.Module):
         for layer in network.modules():
             if type(layer) in ROUNDED:
                 layer.__class__ = ROUNDED[type(layer)]
-                layer.rounded_input, layer.rounded_weight = RoundedInput(), RoundedWeight(bits)
+                layer.rounded_input = RoundedInput()
+                layer.rounded_weight = RoundedWeight(largest_level(bits, depthwise=_is_depthwise(layer)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Pictures [N, C, H, W] -> logits [N, classes]."""
@@ -95,11 +96,11 @@ def quantization_aware(model: nn.Module, *, bits: int = 8) -> QuantizationAware:
 
 
 class RoundedWeight(nn.Module):
-    """Rounds a weight [out, ...] to 2^bits - 1 levels per output channel, the largest weight at the last of them."""
+    """Rounds a weight [out, ...] to whole numbers of a scale per output channel, its largest weight to `largest`."""
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, largest: int) -> None:
         super().__init__()
-        self.largest = largest_level(bits)
+        self.largest = largest
 
     def forward(self, weight: Tensor) -> Tensor:
         """Return the rounded weight; its gradient goes straight through."""
@@ -168,3 +169,7 @@ def _rounded_layers(network: nn.Module) -> Iterator[tuple[str, RoundedConv2d | R
     for name, module in network.named_modules():
         if isinstance(module, RoundedConv2d | RoundedLinear):
             yield name, module
+
+
+def _is_depthwise(layer: nn.Module) -> bool:
+    return isinstance(layer, nn.Conv2d) and layer.groups > 1 and layer.groups == layer.in_channels == layer.out_channels

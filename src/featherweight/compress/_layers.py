@@ -27,6 +27,7 @@ class Layer(NamedTuple):
         weight: name of the weight's tensor; `axis` is that of its output channels.
         bias: name of the bias' tensor; None if the operator has none.
         groups: of a convolution; 1 for the others.
+        depthwise: each channel has one filter of its own.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Layer(NamedTuple):
     bias: str | None
     axis: int
     groups: int
+    depthwise: bool
 
 
 class Graph:
@@ -101,7 +103,9 @@ class Graph:
         axis = 0 if node.op_type == "Conv" or given.get("transB") else len(self._constants[weight].dims) - 1
         name = node.name if shared else weight.removesuffix(".weight")
         groups = given.get("group", 1) if node.op_type == "Conv" else 1
-        return Layer(name, node.name, node.op_type, node.input[0], node.output[0], weight, bias, axis, groups)
+        depthwise = groups > 1 and [*self._constants[weight].dims[:2]] == [groups, 1]
+        ends = node.input[0], node.output[0]
+        return Layer(name, node.name, node.op_type, *ends, weight, bias, axis, groups, depthwise)
 
     def only_taker(self, name: str) -> "NodeProto | None":
         """Return the node that takes a tensor, if there is one only and the tensor is no output of the graph."""

@@ -79,10 +79,11 @@ def quantize(
     """Write an int8 version of a float ONNX model: unsigned activations, signed weights with a scale per channel.
 
     That pair of types is what the 8-bit dot products of x86 processors (VNNI) take; signed activations give the same
-    numbers 2 to 3 times slower. On x86 processors without VNNI, sums of two such products can overflow 16 bits: measure
-    the accuracy there. Input and output stay float32 with the same names, and the metadata is carried over.
-    The same input gives the same bytes. Where activations are not piecewise linear (hard-swish, squeeze-excite) int8
-    can be slower than float: measure.
+    numbers 2 to 3 times slower. x86 processors without VNNI sum two such products in 16 bits: so that none is cut off,
+    a weight of 8 bits is a whole number from -64 to 64; in depthwise layers, whose kernels sum in 32 bits, from -127 to
+    127. Input and output stay float32 with the same names, and the metadata is carried over. The same input gives the
+    same bytes. Where activations are not piecewise linear (hard-swish, squeeze-excite) int8 can be slower than float:
+    measure.
 
     What is not said is tried: every method, and equalization with the best of them. Kept is what has the logits nearest
     to the float model's on the calibration pictures.

@@ -85,15 +85,14 @@ def round_adaptively(
 
 def better_rounded(weight: Float, scales: Float, layer: Layer, bits: int, moments: Moments) -> Float:
     """Return the weights at the whole numbers of their scales at which the output's error has a minimum."""
-    rows, nearest = _by_group(weight, layer), _by_group(snap(weight, scales, layer.axis, bits), layer)
+    largest = largest_level(bits, depthwise=layer.depthwise)
+    rows, nearest = _by_group(weight, layer), _by_group(snap(weight, scales, layer.axis, largest), layer)
     second, mixed = moments.second, moments.mixed
     if layer.bias is not None:  # the bias takes what is in the means
         second = second - moments.mean_rounded[:, :, np.newaxis] * moments.mean_rounded[:, np.newaxis]
         mixed = mixed - moments.mean[:, :, np.newaxis] * moments.mean_rounded[:, np.newaxis]
     steps = scales.astype(np.float64).reshape(len(rows), -1)
-    found = [
-        _descend(nearest[g], rows[g] @ mixed[g], second[g], steps[g], largest_level(bits)) for g in range(len(rows))
-    ]
+    found = [_descend(nearest[g], rows[g] @ mixed[g], second[g], steps[g], largest) for g in range(len(rows))]
     moved = np.concatenate(found).reshape(np.moveaxis(weight, layer.axis, 0).shape)
     return np.ascontiguousarray(np.moveaxis(moved, 0, layer.axis), np.float32)
 

@@ -14,7 +14,7 @@ from ._qdq import QuantizationError, to_int8
 from ._ranges import Method, Range, choose_ranges, observe
 from ._rounding import round_adaptively
 from ._sensitivity import LayerSensitivity, decibels, measure_sensitivity, noise_of
-from ._weights import channel_scales, snap
+from ._weights import channel_scales, largest_level, snap
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -67,8 +67,9 @@ class Work:
         scales, weights = {}, {}
         for layer in self.layers:
             weight = graph.constant(layer.weight)
-            scales[layer.weight] = channel_scales(weight, layer.axis, self.bits)
-            weights[layer.weight] = snap(weight, scales[layer.weight], layer.axis, self.bits)
+            largest = largest_level(self.bits, depthwise=layer.depthwise)
+            scales[layer.weight] = channel_scales(weight, layer.axis, largest)
+            weights[layer.weight] = snap(weight, scales[layer.weight], layer.axis, largest)
         biases = corrected_biases(model, weights, self.pictures) if self.correct_bias else {}
         return Way("minmax", equalized, model, {}, scales, weights, biases)
 
