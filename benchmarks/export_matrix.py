@@ -9,8 +9,8 @@
 Each network has its default options, fresh weights, and batch norms and a last layer by which its logits depend on the
 picture. A cell is green if on all test inputs the best class is PyTorch's and no logit is further off than the
 target's tolerance; else it has the reason. int8 is not in it: it is to be judged on trained networks.
-Each network has a process and a time limit of its own, and is kept as soon as it is done. AdderNets and the
-largest networks, which take minutes, come last.
+Each network has a process and a time limit of its own, and is kept as soon as it is done. What takes longest comes
+last.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from featherweight._files import write_atomically
 from featherweight._machine import processor_name
 from featherweight._units import format_percent
 from featherweight.export import TARGETS
-from featherweight.networks import counts, create, networks
+from featherweight.networks import create, networks, on_meta_device
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "export_matrix.json"
@@ -53,10 +53,9 @@ def main() -> None:
     arguments = parsed()
     targets = [name for name in arguments.targets.split(",") if usable(name)]
     record = read()
-    # Adder layers are made of standard operators, which takes minutes to write; so does a network of a gigabyte.
-    entries = sorted(networks(), key=lambda entry: (entry.name.startswith("adder"), counts(entry.name).params))
+    names = [entry.name for entry in networks() if fnmatch.fnmatch(entry.name, arguments.networks)]
     wanted = {}
-    for name in (entry.name for entry in entries if fnmatch.fnmatch(entry.name, arguments.networks)):
+    for name in sorted(names, key=effort):
         had = record["networks"].get(name, {})
         cells = [cell for cell in wanted_cells(targets) if cell not in had or (arguments.again and had[cell]["error"])]
         if cells:
@@ -102,6 +101,12 @@ def usable(name: str) -> bool:
     if reason:
         print(f"{name}: {reason}", file=sys.stderr)
     return reason is None
+
+
+def effort(name: str) -> tuple[bool, int]:
+    """Order networks by how long they take: by modules; adder layers, made of standard operators, come last."""
+    with on_meta_device():
+        return name.startswith("adder"), len([*create(name).modules()])
 
 
 def wanted_cells(targets: list[str]) -> list[str]:

@@ -49,7 +49,7 @@ def export(
         (1, 2)
     """
     target_named("openvino").form(precision)
-    openvino = require("openvino", extra="openvino")
+    openvino = _package()
     model = _read(onnx_file)
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     if quantized != (precision == "int8"):
@@ -63,9 +63,17 @@ def export(
     return Path(path)
 
 
+def _package() -> Any:
+    with _nothing_sent():
+        return require("openvino", extra="openvino")
+
+
 @contextmanager
 def _nothing_sent() -> Iterator[None]:
-    """Keep OpenVINO's converter from telling its makers over the network what it converts: in a CI job it does not."""
+    """Keep OpenVINO from telling its makers over the network that it is imported or converts: in a CI job it does not.
+
+    It would ask nobody first, and leave a number for the user in the home directory.
+    """
     before = os.environ.get("CI")
     os.environ["CI"] = "true"
     try:
@@ -124,7 +132,7 @@ def load(
     if precision not in PRECISIONS:
         raise ValueError(f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}")
     check_threads(threads)
-    openvino = require("openvino", extra="openvino")
+    openvino = _package()
     name = "a model in memory" if isinstance(source, bytes) else str(source)
     settings = {
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision],
@@ -143,7 +151,7 @@ def load(
 
 def _read(source: str | os.PathLike[str] | bytes) -> Any:
     """Read a folder of ours, a model.xml, or an ONNX file or its content. Raises: FileNotFoundError, ModelFileError."""
-    openvino = require("openvino", extra="openvino")
+    openvino = _package()
     given: Path | bytes
     if isinstance(source, bytes):
         name, given = "a model in memory", source
