@@ -4,22 +4,24 @@
     python benchmarks/export_matrix.py --networks 'mobilenet*'  some networks
     python benchmarks/export_matrix.py --targets onnx,ncnn      some targets
     python benchmarks/export_matrix.py --again                  red cells once more
+    python benchmarks/export_matrix.py --jobs 2                 two networks at a time
 
 Each network has its default options, fresh weights, and batch norms and a last layer by which its logits depend on the
 picture. A cell is green if on all test inputs the best class is PyTorch's and no logit is further off than the
 target's tolerance; else it has the reason. int8 is not in it: it is to be judged on trained networks.
-Each network has a process and a time limit of its own, and is kept as soon as it is done. AdderNets and the
-largest networks, which take minutes, come last.
+Each network has a process and a time limit of its own, and is kept as soon as it is done. What takes longest comes
+last.
 """
 
 import argparse
 import fnmatch
 import json
-import subprocess
+import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -33,41 +35,46 @@ from featherweight._files import write_atomically
 from featherweight._machine import processor_name
 from featherweight._units import format_percent
 from featherweight.export import TARGETS
-from featherweight.networks import counts, create, networks
+from featherweight.networks import create, networks, on_meta_device
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "export_matrix.json"
 INPUTS = 8
 SIDES = (64, 128)  # of pictures, if the network takes such small ones; else its own
 BAR = 0.95
+# What all processes are forked from has imported what takes seconds.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    ["featherweight.export.onnx", "onnxscript.function_libs.torch_lib.ops", "torch._dynamo"]
+)
 
 
 def main() -> None:
     arguments = parsed()
-    if arguments.one:
-        torch.set_num_threads(1)
-        for cell in cells_of(arguments.one, arguments.targets.split(",")):
-            print(json.dumps(cell), flush=True)
-        return
     targets = [name for name in arguments.targets.split(",") if usable(name)]
     record = read()
-    # Adder layers are made of standard operators, which takes minutes to write; so does a network of a gigabyte.
-    entries = sorted(networks(), key=lambda entry: (entry.name.startswith("adder"), counts(entry.name).params))
-    names = [entry.name for entry in entries]
-    for number, name in enumerate(names, 1):
-        wanted = wanted_cells(targets)
+    names = [entry.name for entry in networks() if fnmatch.fnmatch(entry.name, arguments.networks)]
+    wanted = {}
+    for name in sorted(names, key=effort):
         had = record["networks"].get(name, {})
-        missing = [cell for cell in wanted if cell not in had or (arguments.again and had[cell]["error"])]
-        if fnmatch.fnmatch(name, arguments.networks) and missing:
-            print(f"{number}/{len(names)} {name}: ", end="", flush=True)
-            one = {**had, **run(name, missing, arguments.limit)}
-            record["networks"][name] = one
+        cells = [cell for cell in wanted_cells(targets) if cell not in had or (arguments.again and had[cell]["error"])]
+        if cells:
+            wanted[name] = cells
+    pool = ThreadPoolExecutor(arguments.jobs)
+    runs = {pool.submit(run, name, cells, arguments.limit): name for name, cells in wanted.items()}
+    try:
+        for number, done in enumerate(as_completed(runs), 1):
+            name, one = runs[done], done.result()
+            record["networks"].setdefault(name, {}).update(one)
             record["machine"] = {
                 "date": str(date.today()), "featherweight": __version__, "torch": torch.__version__,
                 "processor": processor_name(), "inputs": INPUTS,
             }  # fmt: skip
             write_atomically(RESULTS, json.dumps(record, indent=1) + "\n")
-            print(", ".join(f"{cell} {shown(one[cell])}" for cell in missing), flush=True)
+            told = ", ".join(f"{cell} {shown(found)}" for cell, found in one.items())
+            print(f"{number}/{len(runs)} {name}: {told}", flush=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
     summary(record)
 
 
@@ -77,7 +84,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--targets", default=",".join(TARGETS), help="names with commas (all)")
     parser.add_argument("--limit", type=float, default=600, help="seconds for a network (600)")
     parser.add_argument("--again", action="store_true", help="red cells once more")
-    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--jobs", type=int, default=1, help="networks at a time, each on one thread (1)")
     return parser.parse_args()
 
 
@@ -96,6 +103,12 @@ def usable(name: str) -> bool:
     return reason is None
 
 
+def effort(name: str) -> tuple[bool, int]:
+    """Order networks by how long they take: by modules; adder layers, made of standard operators, come last."""
+    with on_meta_device():
+        return name.startswith("adder"), len([*create(name).modules()])
+
+
 def wanted_cells(targets: list[str]) -> list[str]:
     """Return the cells of a network: a target with a precision whose answers can be proven."""
     return [
@@ -108,15 +121,32 @@ def wanted_cells(targets: list[str]) -> list[str]:
 
 def run(name: str, cells: list[str], limit: float) -> dict[str, Any]:
     """Fill a network's cells in a process of its own."""
-    targets = ",".join(dict.fromkeys(cell.partition(" ")[0] for cell in cells))
-    command = [sys.executable, __file__, "--one", name, "--targets", targets]
-    try:
-        done = subprocess.run(command, capture_output=True, timeout=limit, check=False)
-        out, why = done.stdout, f"the process ended with code {done.returncode}"
-    except subprocess.TimeoutExpired as error:
-        out, why = error.stdout or b"", f"not done after {limit:.0f} s"
-    found = {cell.pop("cell"): cell for cell in map(json.loads, out.decode().splitlines())}
+    targets = list(dict.fromkeys(cell.partition(" ")[0] for cell in cells))
+    here, there = PROCESSES.Pipe(duplex=False)
+    process = PROCESSES.Process(target=fill, args=(name, targets, there))
+    process.start()
+    there.close()
+    found: dict[str, dict[str, Any]] = {}
+    end = time.monotonic() + limit
+    why = f"not done after {limit:.0f} s"
+    while here.poll(max(0.0, end - time.monotonic())):
+        try:
+            cell = here.recv()
+        except EOFError:
+            process.join()
+            why = f"the process ended with code {process.exitcode}"
+            break
+        found[cell.pop("cell")] = cell
+    process.kill()
+    process.join()
     return {cell: found.get(cell, {"error": why}) for cell in cells}
+
+
+def fill(name: str, targets: list[str], there: Any) -> None:
+    """Send each cell of a network when it is done."""
+    torch.set_num_threads(1)
+    for cell in cells_of(name, targets):
+        there.send(cell)
 
 
 def cells_of(name: str, targets: list[str]) -> Iterator[dict[str, Any]]:

@@ -30,6 +30,7 @@ HERE = Path(__file__).resolve().parent
 ZOO = HERE / "digits_zoo.json"  # written by recipes/digits_zoo.py
 LATENCY = HERE / "latency_zoo.json"  # written by benchmarks/latency_prediction.py
 MATRIX = HERE / "export_matrix.json"  # written by benchmarks/export_matrix.py
+PHONES = HERE / "phone_runtimes.json"  # written by benchmarks/phone_runtimes.py
 NOTE = "<!-- Written by docs/generate.py from the code; do not edit. -->\n"
 PUBLIC = ("featherweight", *(f"featherweight.{name}" for name in (
     "networks", "blocks", "ops", "cost", "bench", "predictor", "data", "train", "compress", "export", "search",
@@ -46,7 +47,8 @@ def pages() -> dict[str, str]:
     if LATENCY.exists():
         written["theory.md"] = theory_page(json.loads(LATENCY.read_text(encoding="utf-8")))
     if MATRIX.exists():
-        written["export_matrix.md"] = matrix_page(json.loads(MATRIX.read_text(encoding="utf-8")))
+        phones = json.loads(PHONES.read_text(encoding="utf-8")) if PHONES.exists() else None
+        written["export_matrix.md"] = matrix_page(json.loads(MATRIX.read_text(encoding="utf-8")), phones)
     return {name: f"{text.rstrip()}\n\n{NOTE}" for name, text in written.items()}
 
 

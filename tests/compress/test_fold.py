@@ -84,6 +84,21 @@ def test_behind_filters_that_cannot_be_scaled_scale_and_shift_stay_as_a_layer_of
     torch.testing.assert_close(folded(x), model.eval()(x), atol=1e-5, rtol=1e-5)
 
 
+@torch.no_grad()
+def test_the_mean_behind_an_adder_layer_is_its_bias_so_that_float16_holds_the_shift():
+    model = nn.Sequential(AdderConv2d(8, 16, kernel_size=3, bias=True), nn.BatchNorm2d(16, momentum=None))
+    model[0].weight.copy_(model[0].weight.half())
+    for _ in range(3):
+        model(0.1 * torch.randn(8, 8, 9, 9))
+    model[1].bias.uniform_()
+    x = 0.1 * torch.randn(2, 8, 9, 9)
+    expected, folded = model.eval()(x), fold_batch_norm(model)
+    for parameter in folded.parameters():
+        parameter.copy_(parameter.half())
+    assert model[1].running_mean.abs().min() > 30 * model[1].running_var.sqrt().max()  # by which rounding would grow
+    assert (folded(x) - expected).abs().max() <= 1e-3 * expected.abs().max()
+
+
 class Wired(nn.Module):
     """Runs its children in an order of its own, which names alone do not tell."""
 

@@ -1,9 +1,11 @@
 """OpenVINO's own files: written in float32, float16 and int8, run, and held against ONNX Runtime."""
 
 import json
+import os
 
 import numpy as np
 import onnx
+import openvino_telemetry
 import pytest
 import torch
 
@@ -31,6 +33,16 @@ def folder(calibrated, pictures, tmp_path_factory):
         (folder / "float.onnx").write_bytes(probe(fold_batch_norm(model), (3, 16, 16), batch=len(pictures)))
     quantize(folder / "float.onnx", folder / "int8.onnx", pictures)
     return folder
+
+
+def test_nothing_is_sent_over_the_network(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("CI", "false")  # as on a user's machine
+    imported, require = [], openvino.require
+    monkeypatch.setattr(openvino, "require", lambda *a, **k: imported.append(os.environ["CI"]) or require(*a, **k))
+    openvino.load(openvino.export(folder / "float.onnx", tmp_path / "ir", metadata=METADATA))
+    assert os.environ["CI"] == "false"
+    assert set(imported) == {"true"}
+    assert openvino_telemetry.Telemetry().consent is False
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-4), ("float16", HALF_TOLERANCE)])

@@ -26,8 +26,9 @@ def fold_batch_norm(model: nn.Module, *, strict: bool = True) -> nn.Module:
     Folded are the pairs of `ConvNormAct` and every Conv2d that stands directly before a BatchNorm2d in an
     nn.Sequential: only there is it certain that nothing else reads the convolution's output. In the place of the batch
     norm stays an nn.Identity. The batch norm of a `NormAct`, which has an activation between itself and the convolution
-    behind it, becomes a depthwise 1x1 convolution: its scale and shift. The copy is for export and measuring; its state
-    dict is not that of `model`, which is left as it was.
+    behind it, becomes a depthwise 1x1 convolution: its scale and shift. So does that behind an adder layer, whose bias
+    takes the mean: as a part of the shift it would be a large number, of which float16 loses too much. The copy is for
+    export and measuring; its state dict is not that of `model`, which is left as it was.
 
     Args:
         model: any network; its training mode does not matter.
@@ -53,6 +54,8 @@ def fold_batch_norm(model: nn.Module, *, strict: bool = True) -> nn.Module:
             if reason := _obstacle(conv, norm, uses):
                 left[f"{path}.{norm_name}".lstrip(".")] = reason
             elif isinstance(conv, UNSCALED):
+                if isinstance(conv, AdderConv2d):
+                    _center(conv, norm)
                 setattr(owner, norm_name, _scale_and_shift(norm))
             else:
                 _absorb(conv, norm)
@@ -93,6 +96,16 @@ def _scale_and_shift(norm: nn.BatchNorm2d) -> nn.Conv2d:
     nn.init.ones_(conv.weight)
     _absorb(conv, norm)
     return conv
+
+
+@torch.no_grad()
+def _center(conv: AdderConv2d, norm: nn.BatchNorm2d) -> None:
+    """Give an adder layer minus the batch norm's mean as bias, and the batch norm what float16 cannot hold of it."""
+    assert norm.running_mean is not None
+    shift = -norm.running_mean.double() if conv.bias is None else conv.bias.double() - norm.running_mean.double()
+    limit = torch.finfo(torch.float16).max
+    conv.bias = nn.Parameter(shift.clamp(-limit, limit).half().to(conv.weight.dtype))
+    norm.running_mean.copy_(conv.bias.double() - shift)
 
 
 @torch.no_grad()
