@@ -22,6 +22,7 @@ from featherweight.search import (
     rungs,
     shortlist,
 )
+from featherweight.train import in_channels_last
 
 from ._learner import Learner
 
@@ -75,17 +76,18 @@ def nothing_fits(over: Sequence[Candidate], budget: Budget, latencies: dict[str,
 
 def training_rate(learner: Learner, candidate: Candidate) -> float:
     """Measure how many multiply-adds of forward passes this machine trains per second (each with its backward pass)."""
-    model = learner.build(candidate.network, candidate.options).train().to(memory_format=torch.channels_last)
+    model = learner.build(candidate.network, candidate.options).train()
     recipe = learner.recipe(model, 0)
     taken: list[float] = []
     pictures = 0
-    for number, (x, y) in enumerate(learner.batches(candidate.resolution, "train", recipe)):
-        started = time.perf_counter()
-        F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
-        taken.append(time.perf_counter() - started)
-        pictures = len(x)
-        if number >= 5 or sum(taken) > 3:
-            break
+    with in_channels_last(model):
+        for number, (x, y) in enumerate(learner.batches(candidate.resolution, "train", recipe)):
+            started = time.perf_counter()
+            F.cross_entropy(model(x), y).backward()  # type: ignore[no-untyped-call]
+            taken.append(time.perf_counter() - started)
+            pictures = len(x)
+            if number >= 5 or sum(taken) > 3:
+                break
     return candidate.multiply_adds * pictures / min(taken)
 
 
