@@ -159,6 +159,24 @@ def featherweight(capsys: pytest.CaptureFixture[str]) -> Callable[..., Answer]:
     return run
 
 
+@pytest.fixture
+def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure in this process: a child of its own takes seconds to import PyTorch. tests/bench has real ones."""
+    from featherweight.bench._process import Worker, WorkerError
+    from featherweight.bench._worker import Bench, answer
+
+    benches: dict[Worker, Bench] = {}
+
+    def ask(worker: Worker, **request: Any) -> Any:
+        bench = benches.setdefault(worker, Bench(worker.runtime, worker.threads, []))
+        found = json.loads(json.dumps(answer(bench, **request)))
+        if "error" in found:
+            raise WorkerError(found["error"])
+        return found
+
+    monkeypatch.setattr(Worker, "ask", ask)
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Headless Chromium, which keeps what it logs."""

@@ -129,7 +129,7 @@ def test_what_the_interval_allows_to_say() -> None:
     assert Advice(**measured, speed=0.9, low_speed=0.8, high_speed=0.95).verdict == "slower"
 
 
-def test_a_network_that_cannot_run_as_it_is_leaves_the_others_alone() -> None:
+def test_a_network_that_cannot_run_as_it_is_leaves_the_others_alone(workers_here) -> None:
     wrong, right = (Subject(network="lenet5_bn", input_shape=(channels, 32, 32)) for channels in (2, 1))
     first, (second,), third = advise([wrong, right, wrong], runtimes=["folded"], rounds=1, warm_up_seconds=0.1)
     assert isinstance(first, Failure) and isinstance(third, Failure) and "got 2" in first.reason

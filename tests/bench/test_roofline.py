@@ -17,7 +17,7 @@ from featherweight.bench._layer_times import block_of, uncertainty
 from featherweight.bench._roofline import NO_LAYER, call_time, operations_of
 from featherweight.bench._worker import Bench
 from featherweight.cost import TraceError, UnknownOperatorError, trace
-from featherweight.networks import create, networks
+from featherweight.networks import counts, create, network, networks
 
 CEILINGS = Calibration(
     machine="", versions={}, date="", threads=torch.get_num_threads(), multiply_adds_per_second={"float32": 1e10},
@@ -206,7 +206,12 @@ def test_a_network_in_a_process_of_its_own() -> None:
     assert found.by("kind")[0].kind == "5x5" and all(row.seconds >= 0 for row in found.layers)
 
 
-@pytest.mark.parametrize("name", sorted({entry.family: entry.name for entry in networks()}.values()))
+def smallest_of_each_family() -> list[str]:
+    by_size = sorted((entry.name for entry in networks()), key=lambda name: -counts(name).params)
+    return sorted({network(name).family: name for name in by_size}.values())
+
+
+@pytest.mark.parametrize("name", smallest_of_each_family())
 def test_the_clock_sees_the_operators_that_are_traced(name) -> None:
     model = create(name, num_classes=10, small_input=True).eval()
     side = 32

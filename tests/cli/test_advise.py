@@ -5,6 +5,7 @@ import pytest
 from featherweight.bench import Store
 from featherweight.bench import _advise as advising
 
+pytestmark = pytest.mark.usefixtures("workers_here")
 QUICK = ["squeezenet", "--input", "64", "--rounds", "2", "--runtimes", "folded"]
 
 

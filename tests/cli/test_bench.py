@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("workers_here")
 QUICK = ["lenet5_bn", "--runtimes", "eager", "--rounds", "2"]
 
 

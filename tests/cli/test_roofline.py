@@ -13,7 +13,7 @@ QUICK = ["lenet5_bn", "--turns", "2"]
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch, tmp_path):
+def quick(monkeypatch, tmp_path, workers_here):
     monkeypatch.setattr(calibration, "SETS", (2**18, 2**20))
     monkeypatch.setattr(calibration, "SIDES", (64,))
     monkeypatch.setattr(calibration, "TURN_SECONDS", 0.001)

@@ -162,14 +162,6 @@ def test_the_size_estimate_of_the_search_is_near_the_file(metrics: Mapping[str, 
     assert metrics["models"]["int8"]["bytes"] == pytest.approx(winner["size_bytes"], rel=0.1)
 
 
-def test_the_recipe_repeats_the_run_to_the_last_bit(result: FitResult, tmp_path: Path) -> None:
-    again = fit(recipe=result.folder / "recipe.json", out=tmp_path / "again", progress=False)
-    first, second = (safetensors.torch.load_file(one.folder / "model.safetensors") for one in (result, again))
-    assert first.keys() == second.keys()
-    assert all(torch.equal(first[name], second[name]) for name in first)
-    assert again.metrics["test"]["predictions"] == result.metrics["test"]["predictions"]
-
-
 def test_results_are_not_overwritten_unasked(result: FitResult) -> None:
     before = (result.folder / "model.onnx").read_bytes()
     with pytest.raises(FileExistsError, match="--overwrite"):
@@ -177,7 +169,7 @@ def test_results_are_not_overwritten_unasked(result: FitResult) -> None:
     assert (result.folder / "model.onnx").read_bytes() == before
 
 
-def test_a_killed_run_goes_on_and_its_recipe_still_holds(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_and_interrupted_goes_on_and_its_recipe_repeats_it_to_the_last_bit(tmp_path: Path) -> None:
     code = f"from featherweight import fit; fit('digits', out={str(tmp_path / 'out')!r}, tell=print, **{SHORT!r})"
     process = subprocess.Popen([sys.executable, "-uc", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -194,10 +186,23 @@ def test_a_killed_run_goes_on_and_its_recipe_still_holds(tmp_path: Path) -> None
     assert checkpoint.exists(), "the run was over before it could be killed"
 
     lines: list[str] = []
+
+    def interrupt(line: str) -> None:
+        lines.append(line)
+        if line.startswith("exporting"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(FitInterrupted):
+        fit("digits", out=tmp_path / "out", resume=True, tell=interrupt, **SHORT)
     result = fit("digits", out=tmp_path / "out", resume=True, tell=lines.append, **SHORT)
     assert not any(line.startswith("round") for line in lines), "what was trained before is not trained again"
+    recipe = json.loads((result.folder / "recipe.json").read_text())
+    seeds = [stage["recipe"]["seed"] for stage in recipe["stages"]]
+    assert len(seeds) == len(set(seeds)), "the last training is not done twice"
     again = fit(recipe=result.folder / "recipe.json", out=tmp_path / "again", progress=False)
     first, second = (safetensors.torch.load_file(one.folder / "model.safetensors") for one in (result, again))
+    assert first.keys() == second.keys()
+    assert again.metrics["test"]["predictions"] == result.metrics["test"]["predictions"]
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -208,19 +213,6 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
 
     with pytest.raises(FitInterrupted, match=r"to go on: featherweight fit digits .*--out .* --resume"):
         fit("digits", out=tmp_path / "out", tell=interrupt, **QUICK)
-
-
-def test_a_run_interrupted_while_it_exports_goes_on(tmp_path: Path) -> None:
-    def interrupt(line: str) -> None:
-        if line.startswith("exporting"):
-            raise KeyboardInterrupt
-
-    with pytest.raises(FitInterrupted):
-        fit("digits", out=tmp_path / "out", tell=interrupt, **SHORT)
-    result = fit("digits", out=tmp_path / "out", resume=True, **SHORT)
-    recipe = json.loads((result.folder / "recipe.json").read_text())
-    seeds = [stage["recipe"]["seed"] for stage in recipe["stages"]]
-    assert len(seeds) == len(set(seeds)), "the last training is not done twice"
 
 
 def test_nothing_fits_names_the_limit_and_the_nearest(tmp_path: Path) -> None:

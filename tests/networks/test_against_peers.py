@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from featherweight.networks import WeightsWarning, analyze, create, load_weights, networks, on_meta_device
 from featherweight.networks._counterparts import COUNTERPARTS, Counterpart
 
+MANY = 20_000_000  # parameters: such a network is one of a family whose smaller ones meet a second size of picture
 every_peer = pytest.mark.parametrize("peer", COUNTERPARTS, ids=str)
 
 
@@ -45,7 +46,8 @@ def test_same_outputs_from_the_same_weights(peer: Counterpart) -> None:
     fill_and_calibrate(theirs, torch.randn(4, 3, small, small))
     load_weights(ours, theirs.state_dict(), batch_norm_eps=peer.batch_norm_eps)
     assert {norm.eps for norm in theirs.modules() if isinstance(norm, nn.BatchNorm2d)} <= {peer.batch_norm_eps}
-    for side in (small, large):
+    many = sum(parameter.numel() for parameter in ours.parameters()) > MANY
+    for side in (small,) if many else (small, large):
         pixels = torch.randn(2, 3, side, side)
         logits = theirs(pixels)
         assert logits.std(0).mean() > 0.01, "their logits do not depend on the picture: nothing would be shown"

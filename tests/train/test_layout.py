@@ -33,7 +33,8 @@ def pictures(channels: int) -> Tensor:
     ("layer", "spared"),
     [
         (nn.Conv2d(4, 6, 1, stride=2), True),
-        (nn.Conv2d(8, 6, 1, stride=2), False),
+        (nn.Conv2d(12, 6, 1, stride=2), True),
+        (nn.Conv2d(16, 6, 1, stride=2), False),
         (nn.Conv2d(4, 6, 1), False),
         (nn.Conv2d(4, 6, 3, stride=2), False),
     ],
@@ -47,7 +48,7 @@ def test_convolutions(layer: nn.Conv2d, spared: bool) -> None:
     assert not layer._forward_pre_hooks
 
 
-@pytest.mark.parametrize(("channels", "spared"), [(4, True), (8, False)])
+@pytest.mark.parametrize(("channels", "spared"), [(4, True), (12, True), (16, False)])
 def test_adder_layers(channels: int, spared: bool) -> None:
     x, weight = pictures(channels), torch.randn(6, channels, 1, 1)
     arguments = torch.randn(2, 6, 4, 4), x, weight, [2, 2], [0, 0], [1, 1], 1

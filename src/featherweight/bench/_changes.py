@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import Any, Literal
 
-from featherweight.cost import trace
+from torch import nn
+
 from featherweight.networks import Network, create, network, on_meta_device, variants
 
 from ._measure import Subject
@@ -113,7 +114,7 @@ def rounding(subject: Subject) -> float:
     """
     with on_meta_device():
         model = create(subject.network, **subject.options)  # type: ignore[arg-type]
-    channels = [call.args[1].shape[0] for call in trace(model) if call.op == "convolution"]
+    channels = [module.out_channels for module in model.modules() if isinstance(module, nn.Conv2d)]
     return sum(count % LANES == 0 for count in channels) / len(channels) if channels else 1.0
 
 

@@ -37,13 +37,17 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     bench = Bench(runtime, int(threads), [int(core) for core in cores])
     for line in sys.stdin:
-        request = json.loads(line)
-        try:
-            answer = getattr(bench, request.pop("do"))(**request)
-        except Exception as error:  # whatever a runtime raises is told to the parent
-            first = str(error).strip().partition("\n")[0]
-            answer = {"error": f"{type(error).__name__}: {first}"}
-        print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps(answer(bench, **json.loads(line))), file=answers, flush=True)
+
+
+def answer(bench: "Bench", *, do: str, **request: Any) -> dict[str, Any]:
+    """Do what is asked; an error is an answer, too."""
+    try:
+        done: dict[str, Any] = getattr(bench, do)(**request)
+    except Exception as error:  # whatever a runtime raises is told to the parent
+        first = str(error).strip().partition("\n")[0]
+        return {"error": f"{type(error).__name__}: {first}"}
+    return done
 
 
 class Bench:

@@ -9,7 +9,6 @@ and round some bytes otherwise; then the file that was measured would not be the
 it adds with other roundings, and it computes means in float in an order that it chooses.
 """
 
-import json
 import os
 import re
 import shutil
@@ -18,49 +17,23 @@ import tempfile
 import time
 import weakref
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from featherweight._extras import require
 from featherweight._files import atomic_folder
 
-from . import adder_int8
-from ._c99 import _adder, _plan, _read, _write
 from ._c99._build import CompilerError, Footprint, build, compiler_of, footprint
-from ._c99._program import Conv, FloatConv, Linear, Map, Program, UnsupportedError
+from ._c99._folder import NAME, SAYS, Sizes, check_unchanged, contents, said
+from ._c99._program import Map, UnsupportedError
 from ._c99._reference import quantized
-from ._load import begins_as_safetensors
 from ._runner import METADATA_KEY, ModelFileError, Runner, check_threads, model_file
 
 __all__ = ["C99Runner", "CompilerError", "Footprint", "ModelFileError", "Sizes", "UnsupportedError", "export", "load",
            "measure", "missing", "sizes"]  # fmt: skip
 
-SAYS = "c99.json"  # the file by which a folder is known
 TIMED, MOST = 8, 1 << 14  # to time a picture: so many times as long as the program's start, of so many pictures
-NAME = r"[a-z][a-z0-9_]*"  # of a network in C
-STACK_BYTES = 320  # what a run needs beside the arena, at most; `measure` says how much it is
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """What a network needs, counted while its source was written.
-
-    Attributes:
-        arena_bytes: all maps, each in its place of one static array.
-        least_arena_bytes: of the maps that are alive during one step together, at most: no plan needs less.
-        ram_bytes: the arena, the logits and the stack: the peak.
-        constant_bytes: weights, biases, scales and tables, which stay in flash.
-        multiply_adds: per picture.
-    """
-
-    arena_bytes: int
-    least_arena_bytes: int
-    ram_bytes: int
-    constant_bytes: int
-    multiply_adds: int
 
 
 def export(
@@ -96,67 +69,15 @@ def export(
         raise ValueError(f"C99 source is int8; it has no {precision!r}")
     if not re.fullmatch(NAME, name) or name == "main":
         raise ValueError(f"wanted a name of small letters, digits and _, as {'model'!r}; got {name!r}")
-    program, found = _network(model_file(source))
-    about = {**found, **(metadata or {})}
-    plan = _plan.planned(program)
-    counted = _counted(program, plan)
-    first = program.maps[0]
-    entry = {
-        "name": name, "input_shape": [first.channels, first.height, first.width], "num_classes": program.classes,
-        "in_float": first.floats, "input_scale": float(first.scale), "input_zero": first.zero,
-        "logit_unit": float(program.unit), "sizes": asdict(counted), METADATA_KEY: about,
-    }  # fmt: skip
     with atomic_folder(path) as folder:
-        for file, text in _write.texts(program, plan, name, _describe(about, counted)).items():
-            (folder / file).write_text(text, encoding="utf-8", newline="\n")
-        (folder / SAYS).write_text(json.dumps(entry, allow_nan=False, indent=1) + "\n", encoding="utf-8", newline="\n")
+        for file, content in contents(model_file(source), name, metadata or {}).items():
+            (folder / file).write_bytes(content)
     return Path(path)
-
-
-def _network(path: Path) -> tuple[Program, dict[str, Any]]:
-    """Read a file: what it computes, and what it says of itself."""
-    if begins_as_safetensors(path):
-        said, tensors, _ = adder_int8.contents(path)
-        return _adder.program(said["input_shape"], said["steps"], tensors), said[METADATA_KEY]
-    onnx = require("onnx", extra="export")
-    problem = require("google.protobuf.message", extra="export").DecodeError
-    try:
-        proto = onnx.load_from_string(path.read_bytes())
-    except problem as error:
-        raise ModelFileError(f"{path} is not an ONNX model, nor an AdderNet in bytes: {error}") from error
-    said = {entry.key: entry.value for entry in proto.metadata_props}
-    if METADATA_KEY not in said:
-        raise ModelFileError(f"{path} is an ONNX model, but not one that featherweight exported: no metadata of ours")
-    return _read.Reader(proto).program(), json.loads(said[METADATA_KEY])
-
-
-def _counted(program: Program, plan: _plan.Plan) -> Sizes:
-    multiply_adds = sum(
-        step.weight.size * program.maps[step.output].height * program.maps[step.output].width
-        for step in program.steps
-        if isinstance(step, Conv | FloatConv | Linear)
-    )
-    return Sizes(
-        arena_bytes=plan.arena_bytes,
-        least_arena_bytes=plan.least_bytes,
-        ram_bytes=plan.arena_bytes + 4 * (plan.floats + program.classes) + STACK_BYTES,
-        constant_bytes=_write.constant_bytes(program),
-        multiply_adds=multiply_adds,
-    )
-
-
-def _describe(about: Mapping[str, Any], counted: Sizes) -> str:
-    network = about.get("network") or {}
-    options = ", ".join(f"{key}={value}" for key, value in (network.get("options") or {}).items())
-    text = f"{network.get('name') or 'A network'}{f' ({options})' if options else ''}, written by featherweight " \
-           f"{about.get('version')}: {counted.ram_bytes} bytes of RAM at its peak, {counted.constant_bytes} bytes of " \
-           "constants in flash."  # fmt: skip
-    return text.replace("*/", "* /")
 
 
 def sizes(path: str | os.PathLike[str]) -> Sizes:
     """Return what was counted when a folder was written. Raises: FileNotFoundError, ModelFileError."""
-    return Sizes(**_said(Path(path))["sizes"])
+    return Sizes(**said(Path(path))["sizes"])
 
 
 def shipped_bytes(path: str | os.PathLike[str]) -> int:
@@ -194,7 +115,8 @@ def measure(
     Raises: FileNotFoundError, ModelFileError, CompilerError.
     """
     folder = Path(path)
-    return footprint(folder, _said(folder)["name"], compiler_of(compiler), flags)
+    name = check_unchanged(folder)["name"]
+    return footprint(folder, name, compiler_of(compiler), flags)
 
 
 class C99Runner(Runner):
@@ -249,7 +171,7 @@ def load(
 ) -> C99Runner:
     """Compile a folder that `export` wrote for this machine, to run it on pictures.
 
-    This runs the program that is in the folder: load none that you do not trust.
+    The program is compiled only if it is what `export` writes of the int8 model that lies in the folder, byte by byte.
 
     Args:
         path: of the folder, or of the c99.json in it.
@@ -258,7 +180,7 @@ def load(
         flags: for the compiler; any warning is an error, too.
     Raises:
         FileNotFoundError: there is no such folder.
-        ModelFileError: not a folder of ours.
+        ModelFileError: not a folder of ours, or a file in it was changed.
         CompilerError: there is no compiler, or it refuses the source.
         ValueError: more threads than one.
     """
@@ -268,30 +190,4 @@ def load(
     folder = Path(path)
     if folder.name == SAYS:
         folder = folder.parent
-    return C99Runner(folder, _said(folder), compiler_of(compiler), flags)
-
-
-def _said(folder: Path) -> dict[str, Any]:
-    """Read what a folder says of itself. Raises: FileNotFoundError, ModelFileError."""
-    path = model_file(folder / SAYS)
-    try:
-        said = json.loads(path.read_text(encoding="utf-8"))
-        wanted = {
-            "name",
-            "input_shape",
-            "num_classes",
-            "input_scale",
-            "input_zero",
-            "logit_unit",
-            "sizes",
-            METADATA_KEY,
-        }
-        if not isinstance(said, dict):
-            raise ValueError("it is no object")
-        if wanted - said.keys():
-            raise ValueError(f"it lacks {', '.join(sorted(wanted - {*said}))}")
-        if not re.fullmatch(NAME, str(said["name"])):
-            raise ValueError(f"its name is none in C: {said['name']!r}")
-    except ValueError as error:
-        raise ModelFileError(f"{path} is damaged: {error}") from error
-    return said
+    return C99Runner(folder, check_unchanged(folder), compiler_of(compiler), flags)

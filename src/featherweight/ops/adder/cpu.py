@@ -49,7 +49,7 @@ def weight_gradient(
     wides = wide(grad), wide(x), wide(weight)
     if gradient != "paper" or left_to_reference(x, weight):
         return reference.weight_gradient(*wides, stride, padding, dilation, groups, gradient).to(weight.dtype)
-    if weight.shape[1] < 8 and weight[0, 0].numel() == 1 and max(stride) > 1:
+    if weight.shape[1] < 16 and weight[0, 0].numel() == 1 and max(stride) > 1:
         # PyTorch 2.15 writes beyond its memory here where the layout is channels last: see train/_layout.py
         wides = usual(wides[0]), usual(wides[1]), usual(wides[2])
     settings = None, stride, padding, dilation, False, [0, 0], groups, [False, True, False]
