@@ -21,9 +21,9 @@ from featherweight.search import Budget, Candidate
 
 from .test_settings import parse
 
-# No width of this network is so small, and nothing is right on every picture: all that is known is tried.
+# No width of this network is so small, not with four bits either, and nothing is right on every picture: all is tried.
 MISSED: dict[str, Any] = {
-    "networks": "mobilenet_v1", "max_latency": None, "max_size": "200kB", "min_accuracy": "100%", "time": "30s",
+    "networks": "mobilenet_v1", "max_latency": None, "max_size": "110kB", "min_accuracy": "100%", "time": "30s",
     "rescue": "20s", "progress": False,
 }  # fmt: skip
 
@@ -47,12 +47,12 @@ def test_a_missed_budget_is_mended_also_after_an_interruption_and_again_by_its_r
     assert [row["name"] for row in rescue if row["name"] != "round"] == ["prune", "train on", "distil"]
     pruning = next(row for row in rescue if row["name"] == "prune")
     assert pruning["kept"]
-    assert pruning["before"]["size"] > 200_000 > pruning["after"]["size"]
+    assert pruning["before"]["size"] > 110_000 > pruning["after"]["size"]
     assert all(sum(row["name"] in line for line in lines) for row in rescue)
 
     rows = {row["name"]: row for row in result.metrics["verdict"]["rows"]}
     assert rows["size"]["met"]
-    assert rows["size"]["achieved"] == result.file.stat().st_size <= 200_000
+    assert rows["size"]["achieved"] == result.file.stat().st_size <= 110_000
     last = [row for row in rescue if row["kept"]][-1]["after"]
     assert {name: row["achieved"] for name, row in rows.items()} == {name: last[name] for name in rows}
     model = load_model(result.folder / "model.safetensors")
