@@ -51,17 +51,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of training, default: 12 of digits, 4 of characters")
     parser.add_argument("--bits", type=int, default=8, help="of a weight, for ours")
     parser.add_argument("--cache", type=Path, default=Path("int8-accuracy"), help="folder of the trained weights")
+    parser.add_argument("--alone", action="store_true", help="leave the other tools out")
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     demand_every_family()
     data = prepared(arguments.data)
-    peers = {"ONNX Runtime": by_onnx_runtime}
-    if find_spec("nncf"):
-        peers["NNCF"] = by_nncf
-    else:
-        print("NNCF is left out: pip install nncf")
+    peers: dict[str, Callable[[Path, Path, np.ndarray], None]] = {}
+    if not arguments.alone:
+        peers = {"ONNX Runtime": by_onnx_runtime} | ({"NNCF": by_nncf} if find_spec("nncf") else {})
+        if "NNCF" not in peers:
+            print("NNCF is left out: pip install nncf")
     for family, reason in LEFT_OUT.items():
         print(f"{family} is left out: {reason}")
     print(f"{arguments.data}: accuracy on {len(data.held_out)} pictures, in percent")
