@@ -1,12 +1,13 @@
 """What int8 costs in accuracy, family by family: our defaults beside ONNX Runtime's and NNCF's quantizers with theirs.
 
-Each network is trained for a short time, narrow, on built-in pictures; then one float ONNX file goes to the three. All
-calibrate on the same 256 training pictures; the accuracy is that on all pictures which were not trained on. ONNX
-Runtime's default has one scale for a whole weight tensor. Trained weights are kept in the folder of --cache, so that an
-interrupted run goes on where it was.
+One float ONNX file of each network goes to the three. All calibrate on the same 256 training pictures; the accuracy is
+that on all pictures which were not trained on. ONNX Runtime's default has one scale for a whole weight tensor. The exit
+code is 1 where ours loses more than the bar. A processor without VNNI shows more than one with it: there, kernels may
+cut off sums of two products.
 """
 
 import argparse
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -51,17 +52,18 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of training, default: 12 of digits, 4 of characters")
     parser.add_argument("--bits", type=int, default=8, help="of a weight, for ours")
     parser.add_argument("--cache", type=Path, default=Path("int8-accuracy"), help="folder of the trained weights")
+    parser.add_argument("--alone", action="store_true", help="leave the other tools out")
     arguments = parser.parse_args()
     arguments.cache.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore")
     demand_every_family()
     data = prepared(arguments.data)
-    peers = {"ONNX Runtime": by_onnx_runtime}
-    if find_spec("nncf"):
-        peers["NNCF"] = by_nncf
-    else:
-        print("NNCF is left out: pip install nncf")
+    peers: dict[str, Callable[[Path, Path, np.ndarray], None]] = {}
+    if not arguments.alone:
+        peers = {"ONNX Runtime": by_onnx_runtime} | ({"NNCF": by_nncf} if find_spec("nncf") else {})
+        if "NNCF" not in peers:
+            print("NNCF is left out: pip install nncf")
     for family, reason in LEFT_OUT.items():
         print(f"{family} is left out: {reason}")
     print(f"{arguments.data}: accuracy on {len(data.held_out)} pictures, in percent")
@@ -72,8 +74,10 @@ def main() -> None:
         for network in arguments.networks:
             lost = row(network, data, arguments, peers, Path(folder))
             worst = max(worst, (network, lost), key=lambda pair: pair[1])
-    verdict = "kept" if worst[1] <= MOST_POINTS_LOST else "MISSED"
+    missed = worst[1] > MOST_POINTS_LOST + 1e-9
+    verdict = "MISSED" if missed else "kept"
     print(f"bar, at most {MOST_POINTS_LOST} points lost: {verdict}; most, {worst[0]}: {worst[1]:.2f}")
+    sys.exit(1 if missed else 0)
 
 
 def row(

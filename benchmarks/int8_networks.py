@@ -87,7 +87,7 @@ def prepared(name: str) -> Data:
     preprocessing = preprocessing_for(pictures, split.train, resolution=side)
     x = light_on_dark(preprocessing.normalize(pictures.at(preprocessing).permute(0, 2, 3, 1).numpy()))
     held_out = np.concatenate([split.val, split.test])
-    metadata = {"preprocessing": preprocessing.to_dict(), "classes": list(pictures.classes)}
+    metadata = {"preprocessing": preprocessing.to_dict(), "labels": list(pictures.classes)}
     return Data(np.ascontiguousarray(x), pictures.labels, split.train, held_out, metadata)
 
 

@@ -75,6 +75,24 @@ def test_int8_stays_int8(folder, pictures, tmp_path):
     assert runner.metadata["network"]["name"] == "shufflenet_v2"
 
 
+def test_an_int8_graph_keeps_nothing_of_the_converter(pictures, tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = torch.nn.Sequential(
+            torch.nn.Conv2d(3, 8, 3), torch.nn.Hardswish(), torch.nn.Conv2d(8, 4, 14), torch.nn.Flatten()
+        )
+    (tmp_path / "float.onnx").write_bytes(probe(network.eval(), (3, 16, 16), batch=len(pictures)))
+    quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", pictures, method="minmax")
+    text = openvino.export(tmp_path / "int8.onnx", tmp_path / "ir", precision="int8").joinpath("model.xml").read_text()
+    assert 'type="HSwish"' in text
+    assert "HardSigmoid" not in text
+    assert 'element_type="i32"' not in text  # biases
+    assert text.count('type="FakeQuantize"') == 5  # the input, two layers, hard-swish, flattened
+    wanted = load(tmp_path / "float.onnx")(pictures)
+    error = ((openvino.load(tmp_path / "ir")(pictures) - wanted) ** 2).mean()
+    assert error <= ((load(tmp_path / "int8.onnx")(pictures) - wanted) ** 2).mean() * 1.1
+
+
 def test_what_cannot_be_written(folder, tmp_path):
     for name, precision, complaint in (
         ("int8", "float32", "is int8; it cannot become float32"),

@@ -1,0 +1,166 @@
+"""`featherweight ship --int8` against what a careful hand makes with ONNX Runtime's or NNCF's quantizer.
+
+The same trained networks go to all; every tool gets the same float file and the same 256 training pictures. The ONNX
+files of ONNX Runtime's quantizer: its defaults, the same behind its own preparation (which its documentation asks
+for), with a scale per channel and unsigned activations, and that with 7 bits for a weight, which it advises for
+processors without VNNI. NNCF's: its defaults, on the ONNX file, and on the OpenVINO model.
+
+Of the files for a runtime the best by hand is the most accurate; among files within one picture of that, the fastest.
+Ours passes if it is no less accurate (one picture is let pass), not larger by a byte, and not slower (3 % are let
+pass: medians of two runs of the same file differ by so much). Latency is that of one picture on one thread, a runtime's
+files taking turns. The exit code is 1 where ours fails.
+"""
+
+import argparse
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from int8_networks import DATA, NETWORKS, Data, accuracy, by_nncf, by_onnx_runtime, prepared, quiet, trained
+from onnxruntime.quantization import QuantType
+from onnxruntime.quantization.shape_inference import quant_pre_process
+from torch import nn
+
+from featherweight._exports import Sources, bytes_of
+from featherweight.cost import measure_latency
+from featherweight.export import load, openvino
+
+EQUAL_LATENCY = 1.03
+CHOSEN = ("mobilenet_v3_small", "efficientnet_b0", "ghostnet", "mobilenet_v1", "mobilenet_v2", "shufflenet_v2")
+SECONDS, ORDERS = 4.0, 5  # of measuring a runtime's files in one order, and how many: a slow file delays the next
+PER_CHANNEL = {"per_channel": True, "activation_type": QuantType.QUInt8, "weight_type": QuantType.QInt8}
+
+
+class File(NamedTuple):
+    """One tool's file, and what was measured on it; accuracy in percent."""
+
+    runtime: str
+    tool: str
+    path: Path
+    accuracy: float
+    bytes: int
+
+
+def prepared_by_onnx_runtime(source: Path, target: Path, pictures: np.ndarray, **choices: object) -> None:
+    """Quantize what ONNX Runtime's own preparation makes of the file."""
+    ready = target.with_suffix(".prepared.onnx")
+    with quiet():
+        quant_pre_process(source, ready)
+    by_onnx_runtime(ready, target, pictures, **choices)
+
+
+def by_nncf_in_openvino(source: Path, target: Path, pictures: np.ndarray) -> None:
+    """Quantize the OpenVINO model in a folder with NNCF's defaults."""
+    import nncf
+    import openvino as runtime
+
+    with quiet():
+        model = runtime.Core().read_model(source / "model.xml")
+        data = nncf.Dataset([picture[np.newaxis] for picture in pictures])
+        quantized = nncf.quantize(model, data, subset_size=len(pictures))
+        target.mkdir()
+        runtime.save_model(quantized, target / "model.xml", compress_to_fp16=False)
+
+
+TOOLS: dict[str, Callable[[Path, Path, np.ndarray], None]] = {
+    "ORT defaults": by_onnx_runtime,
+    "ORT prepared": prepared_by_onnx_runtime,
+    "ORT per channel": partial(prepared_by_onnx_runtime, **PER_CHANNEL),
+    "ORT per ch., 7 bits": partial(prepared_by_onnx_runtime, **PER_CHANNEL, reduce_range=True),
+}
+
+
+def files_of(model: nn.Module, data: Data, folder: Path) -> list[File]:
+    """Write the files of all tools, ours first for each runtime."""
+    sources = Sources(model, folder, data.metadata, data.calibration)
+    made = [("onnx", "ours", sources.int8_onnx)]
+    tools = TOOLS | ({"NNCF": by_nncf} if find_spec("nncf") else {})
+    for tool, quantizer in tools.items():
+        target = folder / f"{tool}.onnx"
+        try:
+            quantizer(sources.onnx, target, data.calibration)
+        except Exception as error:  # whatever a tool raises: it has no file then
+            print(f"  {tool} fails: {type(error).__name__}: {str(error).splitlines()[0][:80]}")
+            continue
+        made.append(("onnx", tool, target))
+    if find_spec("openvino") and find_spec("nncf"):
+        made.append(("openvino", "ours", openvino.export(sources.int8_onnx, folder / "ours", precision="int8")))
+        by_nncf_in_openvino(openvino.export(sources.onnx, folder / "float"), folder / "nncf", data.calibration)
+        made.append(("openvino", "NNCF", folder / "nncf"))
+    return [File(runtime, tool, path, accuracy(path, data), bytes_of(path)) for runtime, tool, path in made]
+
+
+def latencies(files: Sequence[File], picture: np.ndarray) -> dict[File, float]:
+    """Return the median seconds of each file: the median of several runs, each in another order."""
+    runs = {str(file.path): load(file.path).ready(picture) for file in files}
+    found: dict[str, list[float]] = {name: [] for name in runs}
+    for seed in range(ORDERS):
+        order = np.random.default_rng(seed).permutation(list(runs)).tolist()
+        measured = measure_latency({name: runs[name] for name in order}, rounds=1000, max_seconds=SECONDS)
+        for name, latency in measured.items():
+            found[name].append(latency.median_seconds)
+    return {file: median(found[str(file.path)]) for file in files}
+
+
+def compared(network: str, model: nn.Module, data: Data) -> list[str]:
+    """Print a network's rows; return what ours fails in."""
+    failed = []
+    one_picture = 100 / len(data.held_out)
+    with tempfile.TemporaryDirectory() as folder:
+        files = files_of(model, data, Path(folder))
+        for runtime in dict.fromkeys(file.runtime for file in files):
+            ours, *others = [file for file in files if file.runtime == runtime]
+            seconds = latencies([ours, *others], data.x[data.held_out][:1])
+            most = max(file.accuracy for file in others)
+            near = [file for file in others if file.accuracy >= most - one_picture - 1e-9]
+            best = min(near, key=seconds.__getitem__)
+            for file in (ours, *others):
+                ratio = seconds[file] / seconds[ours]
+                print(f"{network:>20}{runtime:>10}{file.tool:>21}{file.accuracy:>10.2f}{file.bytes:>10,}"
+                      f"{seconds[file] * 1e3:>9.3f}{ratio:>8.2f}{'  best by hand' if file is best else ''}",
+                      flush=True)  # fmt: skip
+            verdicts = {
+                f"accuracy {ours.accuracy - best.accuracy:+.2f} points": ours.accuracy
+                >= best.accuracy - one_picture - 1e-9,
+                f"bytes x {ours.bytes / best.bytes:.3f}": ours.bytes <= best.bytes,
+                f"latency x {seconds[ours] / seconds[best]:.3f}": seconds[ours] <= EQUAL_LATENCY * seconds[best],
+            }
+            failed += [f"{network} in {runtime}: {said}" for said, good in verdicts.items() if not good]
+    return failed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", choices=DATA, default="digits")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=CHOSEN, metavar="NAME")
+    parser.add_argument("--cache", type=Path, default=Path("int8-accuracy"), help="folder of the trained weights")
+    arguments = parser.parse_args()
+    arguments.cache.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(1)
+    warnings.filterwarnings("ignore")
+    data = prepared(arguments.data)
+    if not find_spec("nncf"):
+        print("NNCF is left out: pip install nncf")
+    print(
+        f"{arguments.data}: accuracy on {len(data.held_out)} pictures, in percent; latency in ms, and by that of ours"
+    )
+    print(f"{'network':>20}{'runtime':>10}{'tool':>21}{'accuracy':>10}{'bytes':>10}{'latency':>9}{'ratio':>8}")
+    failed = []
+    for network in arguments.networks:
+        file = arguments.cache / f"{arguments.data}-{network}.safetensors"
+        failed += compared(network, trained(network, data, DATA[arguments.data][2], file), data)
+    print("bar, no worse than the best tool by hand:", "MISSED" if failed else "kept")
+    print("".join(f"  {one}\n" for one in failed), end="")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
