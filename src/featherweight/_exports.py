@@ -126,11 +126,6 @@ def write_proven(
         return prove(reference, logits, labels, tolerance=form.tolerance)
 
 
-def bytes_of(path: Path) -> int:
-    """Return the size of a file, or of all files in a folder."""
-    return sum(file.stat().st_size for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
-
-
 def logits_of(model: "nn.Module", pictures: np.ndarray, batch: int = 256) -> np.ndarray:
     """Compute the logits [N, classes] of pictures float32 [N, C, H, W] in PyTorch."""
     import torch

@@ -85,7 +85,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         raise FileNotFoundError(f"cannot write {target}: the folder {target.parent} does not exist")
     if target.name in ("", ".."):
         raise FileExistsError(f"cannot replace the folder {target}: name it, from the folder that it lies in")
-    temporary, old = (target.with_name(f".{target.name}.{secrets.token_hex(4)}") for _ in range(2))
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     temporary.mkdir()
     try:
         yield temporary
@@ -96,9 +96,27 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise FileExistsError(f"cannot replace the folder {target}: it holds {', '.join(lost[:5])}, not ours")
         for file in sorted(written):
             _force_to_disk(temporary / file)
+        exchange(temporary, target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def exchange(folder: Path, target: Path) -> None:
+    """Rename a folder to `target`; what was there is removed, or stays if that fails.
+
+    Example:
+        >>> import tempfile
+        >>> old, new = (Path(tempfile.mkdtemp()) for _ in range(2))
+        >>> _ = (old / "a").write_bytes(b"old"), (new / "a").write_bytes(b"new")
+        >>> exchange(new, old)
+        >>> (old / "a").read_bytes(), new.exists(), [one.name for one in old.parent.glob(f".{old.name}.*")]
+        (b'new', False, [])
+    """
+    old = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
+    try:
         if os.path.lexists(target):
             target.rename(old)
-        temporary.rename(target)
+        folder.rename(target)
         _force_to_disk(target.parent)
         if old.is_symlink():
             old.unlink()
@@ -106,11 +124,23 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if os.path.lexists(old) and not os.path.lexists(target):
             old.rename(target)
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _files_below(folder: Path) -> set[Path]:
     return {path.relative_to(folder) for path in folder.rglob("*") if not path.is_dir()}
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes of a file, or of all files below a folder; links are not followed.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "a").write_bytes(b"1234")
+        >>> size_on_disk(folder), size_on_disk(folder / "a")
+        (4, 4)
+    """
+    return sum(one.lstat().st_size for one in (path, *path.rglob("*")) if one.is_symlink() or one.is_file())
 
 
 def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path:

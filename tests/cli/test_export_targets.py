@@ -137,9 +137,10 @@ def test_all_leaves_out_what_cannot_be_used_here(featherweight, model, tmp_path,
     assert "adder-int8: left out; it has no adder layers" in answer.err
     assert "c99: left out; it is int8, which needs pictures" in answer.err
     assert "openvino" not in {row["target"] for row in answer.json["files"]}
-    answer = featherweight("export", model, "--to", "onnx,openvino", "--out", tmp_path, "--json")
-    assert answer.code == 1
-    assert "the package 'openvino' is not installed" in answer.json["files"][1]["error"]
+    answer = featherweight("export", model, "--to", "onnx,openvino", "--out", tmp_path / "new", "--json")
+    assert answer.code == 2
+    assert "openvino cannot be made here: the package 'openvino' is not installed" in answer.err
+    assert not (tmp_path / "new").exists()
 
 
 def test_wrong_words(featherweight, model, tmp_path) -> None:

@@ -12,6 +12,7 @@ from featherweight.compress import QuantizationError, fold_batch_norm, quantizat
 from featherweight.compress._aware import RoundedInput, RoundedWeight
 from featherweight.compress._layers import outputs
 from featherweight.export import probe
+from featherweight.networks import create
 
 
 def test_a_weights_gradient_goes_straight_through():
@@ -27,7 +28,7 @@ def test_a_weights_gradient_goes_straight_through():
 
 
 def test_an_activations_gradient_stops_outside_of_the_range():
-    layer = RoundedInput().eval()
+    layer = RoundedInput("head").eval()
     layer.lowest.fill_(-1.0)
     layer.highest.fill_(2.0)
     x = torch.tensor([-3.0, -0.5, 0.0, 1.7, 2.5], requires_grad=True)
@@ -38,7 +39,7 @@ def test_an_activations_gradient_stops_outside_of_the_range():
 
 
 def test_ranges_follow_the_batches_in_train_mode_only():
-    layer = RoundedInput()
+    layer = RoundedInput("head")
     layer(torch.tensor([-1.0, 3.0]))
     assert (float(layer.lowest), float(layer.highest)) == (-1, 3)
     layer(torch.tensor([0.5, 23.0]))
@@ -154,3 +155,28 @@ def test_synthetic_pictures_give_batch_norms_what_they_remember(trained):
     assert all(parameter.grad is None for parameter in shifted.parameters())
     with pytest.raises(QuantizationError, match="no batch norm"):
         synthetic_pictures(fold_batch_norm(trained), (1, 16, 16))
+
+
+def test_before_a_batch_in_train_mode_it_answers_nothing(trained):
+    aware = quantization_aware(trained).eval()
+    with pytest.raises(QuantizationError, match="no batch in train mode has reached the layer 0: its range is not known"):
+        aware(torch.randn(2, 1, 16, 16))
+    aware.train()(torch.randn(2, 1, 16, 16))
+    assert aware.eval()(torch.randn(2, 1, 16, 16)).isfinite().all()
+
+
+def test_the_error_of_a_rounded_layer_is_not_one_of_the_pictures_size():
+    model = create("mobilenet_v2", width=0.35, num_classes=2, in_channels=1)
+    with pytest.raises(QuantizationError, match="no batch in train mode has reached the layer stem"):
+        quantization_aware(model).eval()(torch.randn(2, 1, 16, 16))
+
+
+def test_ranges_of_no_layer_are_refused_and_of_some_are_told(trained, tmp_path):
+    x, told = np.random.default_rng(0).standard_normal((8, 1, 16, 16), dtype=np.float32), []
+    source = tmp_path / "float.onnx"
+    source.write_bytes(probe(fold_batch_norm(trained), (1, 16, 16), 8))
+    with pytest.raises(QuantizationError, match="none of the ranges is of a layer: they are of stm, head"):
+        quantize(source, tmp_path / "int8.onnx", x, ranges={"stm": (0, 1), "head": (0, 1)})
+    some = {"0": (-3.0, 3.0), "stm": (0.0, 1.0)}
+    quantize(source, tmp_path / "int8.onnx", x, ranges=some, bits=4, keep_float=["3", "3"], report=told.append)
+    assert (told[0].unused_ranges, told[0].adaround, told[0].kept_float) == (("stm",), False, ("3",))

@@ -13,7 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from featherweight.blocks import AdderConv2d
 from featherweight.blocks._filters import Filters
-from featherweight.compress import PruneError, pack, prune, replace, share_weights, unpack
+from featherweight.compress import PruneError, _prune, pack, prune, replace, share_weights, unpack
 from featherweight.compress._cut import Anatomy, picture_shape
 from featherweight.compress._plan import families
 from featherweight.compress._share import plain
@@ -211,7 +211,7 @@ def test_a_pruned_network_comes_back_from_its_file(network_of_digits: nn.Module,
 def test_a_record_that_does_not_fit_is_refused(network_of_digits: nn.Module, widths: object, complaint: str) -> None:
     name, options = network_of_digits.name, network_of_digits.options
     record = {"name": name, "options": options, "batch_norm_eps": 1e-5, "widths": widths}
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=f"^a file: .*{complaint}"):
         build({"featherweight": json.dumps(record)}, "a file")
 
 
@@ -269,3 +269,13 @@ def test_wrong_choices_are_named(network_of_digits: nn.Module) -> None:
     ):
         with pytest.raises(ValueError, match=complaint):
             prune(network_of_digits, input_size=16, **choices)
+
+
+def test_of_several_bounds_the_one_that_leaves_least_gives_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, orders = create("mobilenet_v2", width=0.35, num_classes=3, in_channels=1), []
+    real = _prune.sizes_of
+    monkeypatch.setattr(_prune, "sizes_of", lambda *given: orders.append(given[2]) or real(*given))
+    for bounds in ({"multiply_adds": 0.5, "params": 0.9}, {"multiply_adds": 0.9, "params": 0.5}):
+        pruned = prune(model, **bounds, input_size=(1, 32, 32))
+        assert pruned.after.multiply_adds <= bounds["multiply_adds"] * pruned.before.multiply_adds
+    assert orders == ["multiply_adds", "params"]

@@ -93,3 +93,14 @@ def test_wrong_choices_are_named() -> None:
     other.step()
     with pytest.raises(ValueError, match="these masks are of another network"):
         Sparsifier(two(), density=0.5).load_state_dict(other.state_dict())
+
+
+def test_masks_of_only_some_weights_are_refused() -> None:
+    sparsifier = Sparsifier(two(), density=0.5)
+    sparsifier.step()
+    state = sparsifier.state_dict()
+    lost = next(iter(state["masks"]))
+    del state["masks"][lost]
+    with pytest.raises(ValueError, match=rf"after 1 steps each weight has a mask; there is none of {lost}"):
+        Sparsifier(two(), density=0.5).load_state_dict(state)
+    Sparsifier(two(), density=0.5).load_state_dict(Sparsifier(two(), density=0.5).state_dict())

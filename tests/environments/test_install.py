@@ -1,12 +1,14 @@
 """Making environments: a real one with one tiny package, made without the network; and all that can go wrong."""
 
 import json
+import os
 import subprocess
 import sys
 import zipfile
 
 import pytest
 
+from featherweight._files import size_on_disk
 from featherweight.environments import (
     ENVIRONMENTS,
     Environment,
@@ -19,7 +21,6 @@ from featherweight.environments import (
     missing,
     remove,
     require_environment,
-    size_on_disk,
 )
 from featherweight.environments._places import NOTE, shared_torch
 
@@ -179,3 +180,11 @@ def test_words_that_cannot_be_meant(featherweight, words, complaint) -> None:
 def test_removing_what_is_not_there(featherweight) -> None:
     assert featherweight("environment", "remove", "ncnn").err == "ncnn was not installed\n"
     assert featherweight("environment", "remove", "ncnn", "--json").json == {"name": "ncnn", "freed_bytes": 0}
+
+
+def test_a_running_installation_keeps_its_folder(row, quick, home) -> None:
+    running, killed = (home / "environments" / f".tiny.{number}-0123abcd" for number in (os.getpid(), 1 << 30))
+    for folder in (running, killed):
+        folder.mkdir(parents=True)
+    remove("tiny")
+    assert (running.exists(), killed.exists()) == (True, False)

@@ -137,3 +137,14 @@ def test_a_file_that_fails_later_does_not_lose_the_others(pictures, written, tmp
     bad, good = measured([damaged, written[0]], pictures.test[:1], memory=False)
     assert "is not an ONNX model" in bad.error
     assert (good.error, good.latency is None) == (None, False)
+
+
+@pytest.mark.parametrize("defect", [TypeError, KeyError, AttributeError, AssertionError])
+def test_a_defect_of_ours_is_no_row_of_the_table(model, pictures, tmp_path, monkeypatch, defect) -> None:
+    def broken(*_, **__):
+        raise defect("here")
+
+    monkeypatch.setattr("featherweight.ship._ship.write_proven", broken)
+    files = [(ONNX, precision, tmp_path / f"{precision}.onnx") for precision in ("float32", "int8")]
+    with pytest.raises(defect, match="here"):
+        list(write_files(model, files, pictures, metadata=METADATA))

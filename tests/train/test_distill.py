@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -135,7 +134,7 @@ class TestResuming:
 
         def stepping(self: Distiller, *given: Any) -> Tensor:
             if next(steps) == 9:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             return original(self, *given)
 
         with monkeypatch.context() as patch, pytest.raises(TrainingInterrupted, match="after step 10"):
@@ -223,3 +222,22 @@ def test_the_middle_hint_is_a_block_of_the_same_size() -> None:
     assert sides == [2, 2]
     with pytest.raises(ValueError, match="Sequential has no blocks in `body`"):
         middle_hint(job.network(), wise, x)
+
+
+def test_a_batch_of_one_teaches_what_is_left_of_it() -> None:
+    assert hint_loss(torch.full((1, 3, 1, 1), 2.0), torch.randn(1, 3, 1, 1)).item() == 4  # from its mean, 0
+
+
+def test_a_teacher_without_parameters_teaches() -> None:
+    class Mean(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.stack([x.mean((1, 2, 3)), -x.mean((1, 2, 3))], 1)
+
+    run(job.network(), Distillation(teacher=Mean()))
+
+
+def test_a_module_that_gives_no_features_is_named() -> None:
+    spare = teacher()
+    spare[0].spare = nn.Conv2d(1, 1, 1)
+    with pytest.raises(ValueError, match=r"the teacher's module 0.spare: it is not run when the network is"):
+        run(job.network(), Distillation(teacher=spare, hints=[("2", "0.spare")]))

@@ -52,7 +52,7 @@ class StopAfter:
 
         def stepping(run: _run.Run, batch: object, number: int) -> torch.Tensor:
             if run.step == step - 1:
-                os.kill(os.getpid(), signal.SIGINT)
+                signal.raise_signal(signal.SIGINT)
             return original(run, batch, number)
 
         monkeypatch.setattr(_run.Run, "training_step", stepping)

@@ -63,6 +63,8 @@ class ClassifierHead(nn.Module):
         return x if pre_logits else self.classifier(x)
 
 
+# What layers raise of shapes that do not fit; errors of other kinds, such as a QuantizationError, are not of shapes.
+PYTORCHS = (RuntimeError, ValueError)
 _activation = activation  # inside the head the word is an argument
 
 
@@ -143,7 +145,9 @@ class ImageClassifier(nn.Module):
         def suffices(side: int) -> bool:
             try:
                 shapes.head(shapes._features(torch.empty(1, self.in_channels, side, side, device="meta")))
-            except (RuntimeError, ValueError):
+            except PYTORCHS as error:
+                if type(error) not in PYTORCHS:
+                    raise
                 return False
             return True
 
@@ -160,12 +164,14 @@ class ImageClassifier(nn.Module):
         """[N, in_channels, H, W] -> the last feature map [N, C, H/r, W/r]."""
         try:
             return self._features(x)
-        except (RuntimeError, ValueError) as error:
+        except PYTORCHS as error:
             self._refuse(x, error)
             raise
 
     def _refuse(self, x: Tensor, error: Exception) -> None:
         """Raise in the words of pictures what PyTorch says of tensors, where the picture is to blame."""
+        if type(error) not in PYTORCHS:
+            return
         if x.ndim == 4 and x.shape[1] != self.in_channels:
             raise ValueError(
                 f"{self.name or 'this network'} is for pictures of {self.in_channels} channels; got {x.shape[1]}"
@@ -192,7 +198,7 @@ class ImageClassifier(nn.Module):
         """[N, in_channels, H, W] -> [N, num_classes]."""
         try:
             y: Tensor = self.head(self._features(x))
-        except (RuntimeError, ValueError) as error:
+        except PYTORCHS as error:
             self._refuse(x, error)
             raise
         return y

@@ -30,10 +30,13 @@ class File(NamedTuple):
 def chosen_targets(words: str, model: "nn.Module") -> list[Target]:
     """Read names with commas; "all" are those that can be used here with this network, and a note names the others.
 
-    Raises: TargetError: an unknown name.
+    Raises: TargetError, UsageError: an unknown name, or one of a target that lacks something here.
     """
     if words != ALL:
-        return [target_named(name) for name in _names(words)]
+        named = [target_named(name) for name in _names(words)]
+        if lacking := [f"{target.name} cannot be made here: {why}" for target in named if (why := target.missing())]:
+            raise UsageError("; ".join(lacking))
+        return named
     reasons = {name: target.missing() or lacks(target, model) for name, target in TARGETS.items()}
     for name, reason in reasons.items():
         if reason is not None:

@@ -43,8 +43,15 @@ def read_trained(path: Path) -> Trained:
         metadata = file.metadata()
     if missing := {"labels", "preprocessing"} - metadata.keys():
         raise ValueError(f"{path} was saved without {' and '.join(sorted(missing))}; featherweight train writes them")
-    preprocessing = Preprocessing.from_dict(json.loads(metadata["preprocessing"]))
-    return Trained(path, model, json.loads(metadata["labels"]), preprocessing, int(metadata.get("seed", 0)))
+    try:
+        preprocessing, labels = (json.loads(metadata[name]) for name in ("preprocessing", "labels"))
+        if not isinstance(preprocessing, dict):
+            raise ValueError(f"its preprocessing is no object: {preprocessing!r}")
+        if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+            raise ValueError(f"its labels are no list of names: {labels!r}")
+        return Trained(path, model, labels, Preprocessing.from_dict(preprocessing), int(metadata.get("seed", "0")))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"the metadata of {path} is damaged: {error}") from error
 
 
 def pictures_for(trained: Trained, data: str | None, seed: int | None) -> "Pictures":

@@ -119,7 +119,7 @@ def _files(trained: Trained, to: str, precision: str, out: Path, *, calibrated: 
     """
     targets = chosen_targets(to, trained.model)
     for target in targets if to != ALL else ():
-        if reason := target.missing() or lacks(target, trained.model):
+        if reason := lacks(target, trained.model):
             raise UsageError(f"{target.name} cannot be made here: {reason}")
     files = []
     for target, precisions in chosen_precisions(targets, precision):

@@ -23,15 +23,16 @@ class QuantizationAware(nn.Module):
     Args:
         network: a folded copy; its layers are changed in place.
         bits: of a weight.
+    Raises: QuantizationError: it is asked in eval mode before a batch in train mode: nothing is known of its ranges.
     """
 
     def __init__(self, network: nn.Module, bits: int) -> None:
         super().__init__()
         self.network = network
-        for layer in network.modules():
+        for name, layer in network.named_modules():
             if type(layer) in ROUNDED:
                 layer.__class__ = ROUNDED[type(layer)]
-                layer.rounded_input = RoundedInput()
+                layer.rounded_input = RoundedInput(name)
                 layer.rounded_weight = RoundedWeight(largest_level(bits, depthwise=_is_depthwise(layer)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class QuantizationAware(nn.Module):
         """
         seen = {name: layer.rounded_input for name, layer in _rounded_layers(self.network)}
         found = {name: (float(one.lowest), float(one.highest)) for name, one in seen.items()}
-        if unseen := [name for name, (low, high) in found.items() if low == high]:
+        if unseen := [name for name, (low, high) in found.items() if low >= high]:
             raise QuantizationError(f"no batch in train mode has reached the layers {', '.join(unseen)}")
         return found
 
@@ -112,20 +113,32 @@ class RoundedWeight(nn.Module):
 
 
 class RoundedInput(nn.Module):
-    """Rounds an activation to 256 levels between running ends, of which one is zero."""
+    """Rounds an activation to 256 levels between running ends, of which one is zero.
+
+    Args:
+        layer: the name of the layer that it comes into, for the error.
+    """
 
     lowest: Tensor
     highest: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, layer: str) -> None:
         super().__init__()
-        self.register_buffer("lowest", torch.zeros(()))
-        self.register_buffer("highest", torch.zeros(()))
+        self.layer = layer
+        self.register_buffer("lowest", torch.tensor(torch.inf))  # above the highest: nothing was seen yet
+        self.register_buffer("highest", torch.tensor(-torch.inf))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the rounded activation; the gradient is 1 inside the range and 0 outside."""
+        """Return the rounded activation; the gradient is 1 inside the range and 0 outside.
+
+        Raises: QuantizationError: in eval mode, and nothing was seen in train mode.
+        """
         if self.training:
             self._follow(x.detach())
+        elif self.lowest > self.highest:
+            raise QuantizationError(
+                f"no batch in train mode has reached the layer {self.layer}: its range is not known"
+            )
         scale = ((self.highest - self.lowest) / LEVELS).clamp_min(1e-30)
         zero = torch.round(-self.lowest / scale).clamp(0, LEVELS).int()
         rounded: Tensor = torch.fake_quantize_per_tensor_affine(x, scale, zero, 0, LEVELS)
@@ -133,9 +146,10 @@ class RoundedInput(nn.Module):
 
     def _follow(self, x: Tensor) -> None:
         low, high = x.amin().clamp_max(0), x.amax().clamp_min(0)
-        share = MOMENTUM if self.highest > self.lowest else 1.0
-        self.lowest.lerp_(low, share)
-        self.highest.lerp_(high, share)
+        if self.highest > self.lowest:
+            low, high = torch.lerp(self.lowest, low, MOMENTUM), torch.lerp(self.highest, high, MOMENTUM)
+        self.lowest.copy_(low)
+        self.highest.copy_(high)
 
 
 class RoundedConv2d(nn.Conv2d):

@@ -63,7 +63,8 @@ def prune(
 
     Args:
         model: any network, of this library or with its layers; it is left as it was.
-        multiply_adds, params, size_bytes: the most there may be; up to 1, as a share of the network's own. Bytes are
+        multiply_adds, params, size_bytes: the most there may be; of several bounds all are kept, and what is removed
+            first goes by the one that leaves the smallest share; up to 1, as a share of the network's own. Bytes are
             those of the state dict.
         latency_seconds: likewise, as `latency` measures it.
         latency: runs a network and returns its latency in seconds, such as by `featherweight.cost.measure_latency`.
@@ -109,7 +110,9 @@ def prune(
     anatomy = Anatomy(model, picture_shape(model, input_size))
     scores = scores_of(anatomy, importance, batches, loss)
     found = families(anatomy, scores, round_to=round_to, kept=_kept(anatomy, keep))
-    order: Saving = {"latency_seconds": "time", "multiply_adds": "multiply_adds"}.get(bounds[-1].what, "params")  # type: ignore[assignment]
+    order: Saving = {"latency_seconds": "time", "multiply_adds": "multiply_adds"}.get(
+        _tightest(bounds, model).what, "params"
+    )  # type: ignore[assignment]
     steps = list(removals(anatomy, found, scores, sizes_of(anatomy, before, order), least_left=least_left))
     roots = [[unit.root for unit in step] for step in steps]
     pruned = anatomy.without(_fewest(anatomy, roots, bounds, progress))
@@ -145,6 +148,11 @@ def _bound(
     if not most > 0:
         raise ValueError(f"{what} must be above 0; got {most}")
     return _Bound(what, measure, most * measure(model) if shares and most <= 1 else most, write)
+
+
+def _tightest(bounds: Sequence[_Bound], model: nn.Module) -> _Bound:
+    """Return the bound that leaves the smallest share of what there is."""
+    return bounds[0] if len(bounds) == 1 else min(bounds, key=lambda bound: bound.most / bound.measure(model))
 
 
 def _kept(anatomy: Anatomy, keep: str | Sequence[str]) -> frozenset[str]:

@@ -35,6 +35,7 @@ class QuantizationReport:
         kept_float: layers that stayed in float.
         layers: with weights, in all.
         sqnr_db: signal to noise of the logits on the calibration pictures, in decibels.
+        unused_ranges: names in `ranges` that no layer of the file has.
         tried: the ways among which was chosen.
         sensitivity: of each layer, most sensitive first; empty if it was not asked for.
     """
@@ -48,6 +49,7 @@ class QuantizationReport:
     kept_float: tuple[str, ...]
     layers: int
     sqnr_db: float
+    unused_ranges: tuple[str, ...]
     tried: tuple[Tried, ...]
     sensitivity: tuple[LayerSensitivity, ...]
 
@@ -99,11 +101,13 @@ def quantize(
         equalize: scale channels between two convolutions (Nagel et al. 2019) so that each fills the common range.
         correct_bias: take the shift that rounded weights give a layer's mean output out of its bias.
         adaround: round each weight up or down as the layer's output wants it (Nagel et al. 2020), which takes half a
-            minute for 50 layers; the biases are corrected with it. Default: for fewer than 8 bits.
+            minute for 50 layers; the biases are corrected with it. Default: for fewer than 8 bits, but not
+            with `ranges`, whose weights were trained as they are rounded.
         bits: 8, 6, 5 or 4 for a weight. Four bits are half a byte in the file, ONNX's INT4, which a runtime widens when
             it loads; six and five are stored as bytes: that file is no smaller, but it packs smaller.
         ranges: of the inputs of layers, by the layer's name, from `QuantizationAware.ranges`; they go before `method`,
-            and exclude equalization. A layer whose name the exporter did not keep has the range of `method`.
+            and exclude equalization. A layer whose name the exporter did not keep has the range of `method`; the report
+            names those under `unused_ranges`.
         keep_float: names of layers that stay in float, or how many, the most sensitive ones.
         least_sqnr_db: keep as many of the most sensitive layers in float as this takes, in decibels of the logits'
             signal above their noise; 20 dB is a noise of 1 %.
@@ -125,18 +129,23 @@ def quantize(
         )
     work = Work(prepared(float_onnx), calibration, bits, percentile, correct_bias=correct_bias, progress=progress)
     methods = METHODS if method == "auto" else (method,)
+    names = {layer.name for layer in work.layers}
+    if ranges and not names & ranges.keys():
+        raise QuantizationError(f"none of the ranges is of a layer: they are of {', '.join(ranges)}")
     if ranges and equalize:
         raise QuantizationError("learned ranges are of channels as they were trained: equalize cannot scale them")
     way, tried = choose(work, methods, False if ranges else equalize, ranges or {})
-    adaround = bits < 8 if adaround is None else adaround
+    adaround = bits < 8 and not ranges if adaround is None else adaround
     if adaround:
         way = work.rounded_adaptively(way)
+    if not isinstance(keep_float, int):
+        keep_float = tuple(dict.fromkeys(keep_float))
     kept, measured = keep(work, way, keep_float, least_sqnr_db, sensitivity=sensitivity)
     quantized = work.quantized(way, kept)
     done = QuantizationReport(
         path=Path(int8_onnx), method=way.method, equalized=way.equalized, correct_bias=correct_bias or adaround,
         adaround=adaround, bits=bits, kept_float=kept, layers=len(work.layers), sqnr_db=work.sqnr_db(quantized),
-        tried=tried, sensitivity=measured,
+        unused_ranges=tuple(sorted((ranges or {}).keys() - names)), tried=tried, sensitivity=measured,
     )  # fmt: skip
     _describe(quantized, model)
     if bits == 4:

@@ -121,10 +121,12 @@ class Sparsifier:
         return {"done": self.done, "masks": dict(self.masks)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from there. Raises: ValueError: masks of another network."""
+        """Go on from there. Raises: ValueError: masks of another network, or not those of all weights."""
         for name, mask in state["masks"].items():
             if name not in self.weights or self.weights[name].shape != mask.shape:
                 raise ValueError(f"these masks are of another network: {name} {tuple(mask.shape)} is none of this one")
+        if state["done"] and (lost := [name for name in self.weights if name not in state["masks"]]):
+            raise ValueError(f"after {state['done']} steps each weight has a mask; there is none of {', '.join(lost)}")
         self.done = int(state["done"])
         self.masks = {name: mask.to(self.weights[name].device) for name, mask in state["masks"].items()}
 

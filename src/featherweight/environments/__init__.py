@@ -1,7 +1,7 @@
 """Environments of their own for export targets whose packages cannot live beside ours, and workers in them."""
 
 from ._install import InstallError, install, remove, wanted_bytes
-from ._places import EnvironmentMissingError, environment_folder, missing, require_environment, size_on_disk
+from ._places import EnvironmentMissingError, environment_folder, missing, require_environment
 from ._process import Worker, WorkerError
 from ._table import ENVIRONMENTS, Environment, EnvironmentUnknownError, environment_named
 
@@ -19,6 +19,5 @@ __all__ = [
     "missing",
     "remove",
     "require_environment",
-    "size_on_disk",
     "wanted_bytes",
 ]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import subprocess
@@ -11,10 +12,11 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import distributions
 from pathlib import Path
 
+from featherweight._files import exchange, size_on_disk
 from featherweight._units import format_bytes
 
 from ._npm import NpmError, fetch
-from ._places import NOTE, environment_folder, python_of, shared_torch, size_on_disk
+from ._places import NOTE, environment_folder, python_of, shared_torch
 from ._table import Environment, environment_named
 
 CHECK = """
@@ -55,7 +57,7 @@ def install_as(environment: Environment, progress: Callable[[str], None]) -> Pat
     target.parent.mkdir(parents=True, exist_ok=True)
     shared = _shared(environment)
     _demand_room(environment, target.parent, shared)
-    temporary, old = (target.with_name(f".{target.name}.{secrets.token_hex(4)}") for _ in range(2))
+    temporary = target.with_name(f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         versions = _filled(temporary, environment, shared, progress)
         note = {
@@ -66,14 +68,9 @@ def install_as(environment: Environment, progress: Callable[[str], None]) -> Pat
             "bytes": size_on_disk(temporary),
         }
         (temporary / NOTE).write_text(json.dumps(note, indent=2) + "\n", encoding="utf-8")
-        if target.exists():
-            target.rename(old)
-        temporary.rename(target)  # its Python finds its packages by where it lies; programs in bin are not used
+        exchange(temporary, target)  # its Python finds its packages by where it lies; programs in bin are not used
     finally:
-        if old.exists() and not target.exists():
-            old.rename(target)
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
     return target
 
 
@@ -98,15 +95,31 @@ def _filled(
 def remove(name: str) -> int:
     """Remove an environment, and what a killed installation of it left; return how many bytes that freed.
 
+    The folder of an installation that is running stays.
+
     Raises: EnvironmentUnknownError: there is none of that name.
     """
     target = environment_folder(environment_named(name).name)
     freed = 0
     for folder in (target, *target.parent.glob(f".{target.name}.*")):
-        if folder.is_dir():
+        if folder.is_dir() and not _is_being_filled(folder):
             freed += size_on_disk(folder)
             shutil.rmtree(folder)
     return freed
+
+
+def _is_being_filled(folder: Path) -> bool:
+    """Tell by the number in a temporary folder's name whether the process that fills it is alive."""
+    number = re.fullmatch(r"\..+\.(\d+)-[0-9a-f]{8}", folder.name)
+    if number is None:
+        return False
+    try:
+        os.kill(int(number[1]), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def wanted_bytes(name: str) -> int:

@@ -97,16 +97,3 @@ def _torch_in(folder: Path) -> str | None:
     from importlib.metadata import distributions
 
     return next((found.version for found in distributions(name="torch", path=[str(folder)])), None)
-
-
-def size_on_disk(folder: Path) -> int:
-    """Add up the bytes of all files below a folder; links are not followed.
-
-    Example:
-        >>> import tempfile
-        >>> folder = Path(tempfile.mkdtemp())
-        >>> _ = (folder / "a").write_bytes(b"1234")
-        >>> size_on_disk(folder)
-        4
-    """
-    return sum(path.lstat().st_size for path in folder.rglob("*") if path.is_symlink() or path.is_file())

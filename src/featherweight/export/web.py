@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+import threading
 import weakref
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ PAGE = Path(__file__).parent / "_web"
 FILES = ("index.html", "page.css", "preprocessing.js", "network.js", "page.js")
 MODEL, MODEL_SAYS = "model.js", "globalThis.featherweightModel = "
 RUNTIME, RUNTIME_SAYS = "onnxruntime-web.js", "globalThis.onnxruntimeWeb = "
+LONGEST_SECONDS = 600.0  # of an answer: then Node.js hangs, and is ended
 NO_NODE = "running a page's network without a browser needs Node.js, which is not installed: apt-get install nodejs"
 ENVIRONMENT = environments.environment_named("web")
 SHA256 = {  # of the two files of that version: Node.js runs no other program that comes with a model
@@ -161,6 +163,14 @@ class WebRunner(Runner):
         weakref.finalize(self, _end, self._process, self._complaints)
         self._answer()
 
+    def seconds(self, x: np.ndarray, runs: int = 50) -> list[float]:
+        """Time pictures float32 [N, C, H, W] where they are run, without the way there and back; in seconds."""
+        found = []
+        for _ in range(runs):
+            self._run(x)
+            found.append(self._seconds)
+        return found
+
     def _run(self, x: np.ndarray) -> np.ndarray:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -169,14 +179,20 @@ class WebRunner(Runner):
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # its reason is read below
-        count = self._answer()["count"]
+        answer = self._answer()
+        count, self._seconds = answer["count"], float(answer["seconds"])
         logits = np.frombuffer(self._process.stdout.read(4 * count), np.float32)
         return logits.reshape(len(x), self.num_classes).copy()
 
     def _answer(self) -> dict[str, Any]:
         """Read what Node.js says. Raises: ModelFileError: it failed; the message has its reason."""
         assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        late = threading.Timer(LONGEST_SECONDS, self._process.kill)
+        late.start()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            late.cancel()
         if not line:
             self._complaints.seek(0)
             last = self._complaints.read().decode(errors="replace").strip()[-500:]

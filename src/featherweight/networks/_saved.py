@@ -116,7 +116,10 @@ def build(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> nn.Modul
     if OURS not in metadata:
         raise ValueError(f"{path} was not written by featherweight.save_model: its metadata has no {OURS!r}")
     record = record_in(metadata, path)
-    model = _build(record["name"], record["options"], record.get("widths", {}))
+    try:
+        model = _build(record["name"], record["options"], record.get("widths", {}))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
     for norm in batch_norms(model):
         norm.eps = record["batch_norm_eps"]
     return model.eval()

@@ -49,6 +49,11 @@ def render_shipment(shipment: Mapping[str, Any]) -> str:
             shown=shown,
             columns=COLUMNS,
             bounds=bounds,
+            unmeasured=[
+                (one, [heading.lower() for name, heading, _ in COLUMNS if name in bounds and one[name] is None])
+                for one in files
+                if not one["error"] and any(one[name] is None for name in bounds)
+            ],
             bad=[one for one in files if one["error"] or one["broken"]],
             charts=_charts(shown, series, bounds),
             legend=[(name, legend_mark(number)) for name, number in series.items()],

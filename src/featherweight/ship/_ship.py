@@ -13,13 +13,16 @@ import torch
 from torch import nn
 
 from featherweight import __version__
-from featherweight._exports import Sources, bytes_of, logits_of, write_proven
+from featherweight._exports import Sources, logits_of, write_proven
+from featherweight._files import size_on_disk
 from featherweight.cost import Latency, latency_of, measure_latency
 from featherweight.export import TARGETS, ModelFileError, Target, TargetError, load
 from featherweight.export._memory import MeasurementError, peak_memory_bytes
 
 from ._bounds import Bounds
 
+# What a program raises that is wrong itself: tools wrap theirs, so these are ours, and no reason why there is no file.
+DEFECTS = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError)
 LATENCY_SECONDS = 0.5  # of measuring, for each file, at most
 
 
@@ -126,6 +129,8 @@ def write_files(
                     target, precision, sources, file, pictures=pictures.test, reference=reference,
                     labels=reference.argmax(1) if truth is None else truth,
                 )  # fmt: skip
+            except DEFECTS:
+                raise
             except Exception as error:  # whatever a target's tools raise
                 if len(files) == 1:
                     raise
@@ -135,7 +140,7 @@ def write_files(
             yield replace(
                 row,
                 file=file,
-                bytes=getattr(target.code(), "shipped_bytes", bytes_of)(file),
+                bytes=getattr(target.code(), "shipped_bytes", size_on_disk)(file),
                 accuracy=None if truth is None else parity.accuracy_exported,
                 loss=None if truth is None else parity.accuracy_reference - parity.accuracy_exported,
                 agreement=parity.agreement,
@@ -206,7 +211,7 @@ def of_pytorch(model: nn.Module, file: Path, pictures: Pictures, *, threads: int
     if pictures.labels is not None:
         right = float((logits_of(model, pictures.test).argmax(1) == pictures.labels).mean())
     return Shipped(
-        target="PyTorch", precision="float32", file=file, bytes=bytes_of(file), accuracy=right, latency=latency
+        target="PyTorch", precision="float32", file=file, bytes=size_on_disk(file), accuracy=right, latency=latency
     )
 
 

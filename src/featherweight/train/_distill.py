@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 import torch
 import torch.nn.functional as F
@@ -108,7 +109,8 @@ def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
     Shape: [N, C, H, W], [N, C, H, W] -> scalar
     Source: Romero et al. 2015, https://arxiv.org/abs/1412.6550, equation 3. Differs from the paper: standardised.
     """
-    return F.mse_loss(guided, F.batch_norm(hint, None, None, training=True))
+    alone = hint.numel() == hint.shape[1]  # its own mean: the last batch may be of one picture
+    return F.mse_loss(guided, torch.zeros_like(hint) if alone else F.batch_norm(hint, None, None, training=True))
 
 
 class Distiller(nn.Module):
@@ -193,7 +195,8 @@ def middle_hint(student: nn.Module, teacher: nn.Module, x: Tensor, view: View | 
 @contextmanager
 def lent(teacher: nn.Module) -> Iterator[None]:
     """Have a teacher in eval mode inside the block; after it, its modules are in the modes that they were in."""
-    device = next(teacher.parameters()).device
+    first = next(chain(teacher.parameters(), teacher.buffers()), None)
+    device = None if first is None else first.device
     with in_mode(teacher, training=False):
         try:
             yield
@@ -218,6 +221,10 @@ def _run(network: nn.Module, names: Sequence[str], x: Tensor, whose: str) -> tup
         for name, module in _modules(network, names, whose).items():
             hooks.callback(module.register_forward_hook(partial(_keep, kept, name)).remove)
         answers = network(x)
+    for name in names:
+        if not isinstance(kept.get(name), Tensor):
+            given = f"gives a {type(kept[name]).__name__}" if name in kept else "is not run when the network is"
+            raise ValueError(f"no hints can be taken of the {whose}'s module {name}: it {given}")
     return answers, [kept[name] for name in names]
 
 

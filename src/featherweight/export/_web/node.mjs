@@ -1,7 +1,8 @@
 // Runs an exported folder's network in Node.js, with the folder's own files: for tests without a browser.
 // Its arguments are the folder and, as JSON, the SHA-256 sums of the runtime's two parts.
 // Takes on its standard input: the number of pictures as uint32, then their float32 values; gives on its standard
-// output for each such request one line of JSON and, unless that says "error", the logits as float32.
+// output for each such request one line of JSON, with the time that it took, and, unless that says "error", the
+// logits as float32.
 import { createHash } from "node:crypto";
 import { readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
@@ -65,8 +66,8 @@ async function opened() {
 
 async function answer(run, bytes) {
   try {
-    const logits = await run(bytes);
-    say({ count: logits.length });
+    const start = performance.now(), logits = await run(bytes);
+    say({ count: logits.length, seconds: (performance.now() - start) / 1000 });
     write(Buffer.from(logits.buffer, logits.byteOffset, logits.byteLength));
   } catch (error) {
     say({ error: String(error.message ?? error) });
