@@ -159,7 +159,9 @@ def test_synthetic_pictures_give_batch_norms_what_they_remember(trained):
 
 def test_before_a_batch_in_train_mode_it_answers_nothing(trained):
     aware = quantization_aware(trained).eval()
-    with pytest.raises(QuantizationError, match="no batch in train mode has reached the layer 0: its range is not known"):
+    with pytest.raises(
+        QuantizationError, match="no batch in train mode has reached the layer 0: its range is not known"
+    ):
         aware(torch.randn(2, 1, 16, 16))
     aware.train()(torch.randn(2, 1, 16, 16))
     assert aware.eval()(torch.randn(2, 1, 16, 16)).isfinite().all()
