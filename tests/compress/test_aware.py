@@ -104,7 +104,7 @@ def test_training_on_wins_back_what_four_bits_lose(trained, tmp_path):
     constants = {t.name: onnx.numpy_helper.to_array(t) for t in onnx.load(path).graph.initializer}
     low, high = ranges["0"]
     assert float(constants["input_scale"]) == pytest.approx((high - low) / 255, rel=1e-5)
-    stored = constants["0.weight_quantized"] * constants["0.weight_scale"].reshape(-1, 1, 1, 1)
+    stored = constants["0.weight_quantized_int4"].astype(np.int8) * constants["0.weight_scale"].reshape(-1, 1, 1, 1)
     assert np.abs(stored - weight.numpy()).max() < 1e-6
 
 
@@ -159,9 +159,7 @@ def test_synthetic_pictures_give_batch_norms_what_they_remember(trained):
 
 def test_before_a_batch_in_train_mode_it_answers_nothing(trained):
     aware = quantization_aware(trained).eval()
-    with pytest.raises(
-        QuantizationError, match="no batch in train mode has reached the layer 0: its range is not known"
-    ):
+    with pytest.raises(QuantizationError, match="no batch in train mode has reached the layer 0: its range"):
         aware(torch.randn(2, 1, 16, 16))
     aware.train()(torch.randn(2, 1, 16, 16))
     assert aware.eval()(torch.randn(2, 1, 16, 16)).isfinite().all()
