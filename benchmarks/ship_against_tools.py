@@ -143,7 +143,7 @@ def main() -> None:
     if not find_spec("nncf"):
         print("NNCF is left out: pip install nncf")
     print(
-        f"{arguments.data}: accuracy on {len(data.held_out)} pictures, in percent; latency in ms, and by that of ours"
+        f"{arguments.data}: accuracy on {len(data.held_out)} pictures, in percent; latency over that of ours"
     )
     print(f"{'network':>20}{'runtime':>10}{'tool':>21}{'accuracy':>10}{'bytes':>10}{'latency':>9}")
     failed = []
