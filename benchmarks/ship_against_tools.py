@@ -142,9 +142,7 @@ def main() -> None:
     data = prepared(arguments.data)
     if not find_spec("nncf"):
         print("NNCF is left out: pip install nncf")
-    print(
-        f"{arguments.data}: accuracy on {len(data.held_out)} pictures, in percent; latency over that of ours"
-    )
+    print(f"{arguments.data}: accuracy on {len(data.held_out)} pictures, in percent; latency over that of ours")
     print(f"{'network':>20}{'runtime':>10}{'tool':>21}{'accuracy':>10}{'bytes':>10}{'latency':>9}")
     failed = []
     for network in arguments.networks:
