@@ -53,7 +53,7 @@ NETWORKS: dict[str, dict[str, Any]] = {  # one of each family, cheap ones first;
     "alexnet": {"width": 0.125, "small_input": True},
 }
 LEFT_OUT = {"AdderNet": "it has no ONNX file: its sums of differences go into bytes by a way of their own, adder-int8"}
-LEARNING_RATE = {"squeezenet": 1e-3, "alexnet": 1e-3}  # they have no batch norm
+LEARNING_RATE = {"squeezenet": 3e-4, "alexnet": 3e-4}  # they have no batch norm
 DATA = {"digits": (digits, 32, 12), "characters": (characters, 32, 4)}  # pictures, their side in pixels, epochs
 
 

@@ -9,18 +9,19 @@ from featherweight._extras import require
 
 
 def compact(model: Any) -> None:
-    """Fold the biases, fuse hard-swishes, and share equal constants of an `openvino.Model`, which is changed in place.
+    """Fold the biases, fuse swishes, and share equal constants of an `openvino.Model`, which is changed in place.
 
     The converter keeps each bias as whole numbers with the operators that scale them, and gives each FakeQuantize four
-    constants of its own with four dimensions. Hard-swish comes in two operators, with bytes between them: OpenVINO runs
-    it as one. Without those bytes the answers are a little nearer to the float network's; all else stays as it is.
+    constants of its own with four dimensions. Swish and hard-swish come in two operators, with bytes between them:
+    OpenVINO runs each as one. Without those bytes the answers are a little nearer to the float network's; all else
+    stays as it is.
     """
     for node in list(model.get_ordered_ops()):
         match node.get_type_name():
             case "Convert":
                 _fold_bias(node)
-            case "HardSigmoid":
-                _fuse_hard_swish(node)
+            case "HardSigmoid" | "Sigmoid":
+                _fuse_swish(node)
             case "FakeQuantize":
                 _scalar_ends(node)
     _share_constants(model)
@@ -41,9 +42,10 @@ def _fold_bias(node: Any) -> None:
     _put(last, require("openvino", extra="openvino").op.Constant(np.ascontiguousarray(values, np.float32)))
 
 
-def _fuse_hard_swish(node: Any) -> None:
-    """Replace x * bytes(HardSigmoid(x)) by HSwish(x), if the HardSigmoid is x / 6 + 1 / 2."""
-    if any(not np.allclose(_source(node, at).data, wanted) for at, wanted in ((1, 1 / 6), (2, 0.5))):
+def _fuse_swish(node: Any) -> None:
+    """Replace x * bytes(Sigmoid(x)) by Swish(x), and by HSwish(x) with a HardSigmoid that is x / 6 + 1 / 2."""
+    hard = node.get_type_name() == "HardSigmoid"
+    if hard and any(not np.allclose(_source(node, at).data, wanted) for at, wanted in ((1, 1 / 6), (2, 0.5))):
         return
     rounding = _only_taker(node)
     product = rounding if rounding is None or rounding.get_type_name() == "Multiply" else _only_taker(rounding)
@@ -51,7 +53,8 @@ def _fuse_hard_swish(node: Any) -> None:
         return
     x = node.input_value(0)
     if x.get_node() in (_source(product, 0), _source(product, 1)):
-        _put(product, require("openvino", extra="openvino").opset13.hswish(x))
+        operators = require("openvino", extra="openvino").opset13
+        _put(product, operators.hswish(x) if hard else operators.swish(x))
 
 
 def _scalar_ends(node: Any) -> None:
