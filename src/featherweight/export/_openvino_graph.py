@@ -13,8 +13,7 @@ def compact(model: Any) -> None:
 
     The converter keeps each bias as whole numbers with the operators that scale them, and gives each FakeQuantize four
     constants of its own with four dimensions. Swish and hard-swish come in two operators, with bytes between them:
-    OpenVINO runs each as one. Without those bytes the answers are a little nearer to the float network's; all else
-    stays as it is.
+    OpenVINO runs each as one. The answers then lack that one rounding; all else stays as it is.
     """
     for node in list(model.get_ordered_ops()):
         match node.get_type_name():
