@@ -57,8 +57,8 @@ def phones_section(record: dict[str, Any]) -> list[str]:
     return [
         "## Runtimes of phones",
         f"Networks with pictures of their own size, on {machine['inputs']} pictures of noise; the difference of a "
-        "logit is a share of the largest. Latency is of one picture on one thread of a PC's processor, which is no phone's: "
-        "the files of a network ran in turn, and the ratio of medians is shown.",
+        "logit is a share of the largest. Latency is of one picture on one thread of a PC's processor, which is no "
+        "phone's: the files of a network ran in turn, and the ratio of medians is shown.",
         markdown_table(head, rows),
         *(["\n".join(reasons)] if reasons else []),
         f"Run by `python benchmarks/phone_runtimes.py` on {machine['date']}: {machine['processor']}, torch "
