@@ -30,8 +30,8 @@ import numpy as np
 import torch
 
 from featherweight import __version__
-from featherweight._exports import Sources, bytes_of, logits_of, write_proven
-from featherweight._files import write_atomically
+from featherweight._exports import Sources, logits_of, write_proven
+from featherweight._files import size_on_disk, write_atomically
 from featherweight._machine import processor_name
 from featherweight._units import format_percent
 from featherweight.export import TARGETS
@@ -175,7 +175,7 @@ def cells_of(name: str, targets: list[str]) -> Iterator[dict[str, Any]]:
                     pictures=pictures, labels=reference.argmax(1), reference=reference,
                 )  # fmt: skip
                 found |= {
-                    "bytes": bytes_of(path),
+                    "bytes": size_on_disk(path),
                     "agreement": parity.agreement,
                     "difference": parity.max_logit_difference / parity.logit_scale,
                 }

@@ -25,8 +25,8 @@ import numpy as np
 import torch
 
 from featherweight import __version__
-from featherweight._exports import Sources, bytes_of, logits_of, write_proven
-from featherweight._files import write_atomically
+from featherweight._exports import Sources, logits_of, write_proven
+from featherweight._files import size_on_disk, write_atomically
 from featherweight._machine import processor_name
 from featherweight._units import format_bytes
 from featherweight.export import TARGETS, load
@@ -99,7 +99,7 @@ def measured(name: str, cells: list[str]) -> dict[str, Any]:
             found[cell] = {
                 "error": None,
                 "resolution": side,
-                "bytes": bytes_of(path),
+                "bytes": size_on_disk(path),
                 "agreement": parity.agreement,
                 "difference": parity.max_logit_difference / parity.logit_scale,
             }

@@ -28,7 +28,8 @@ from onnxruntime.quantization import QuantType
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from torch import nn
 
-from featherweight._exports import Sources, bytes_of
+from featherweight._exports import Sources
+from featherweight._files import size_on_disk
 from featherweight.cost import measure_latency
 from featherweight.export import load, openvino
 
@@ -94,7 +95,7 @@ def files_of(model: nn.Module, data: Data, folder: Path) -> list[File]:
         made.append(("openvino", "ours", openvino.export(sources.int8_onnx, folder / "ours", precision="int8")))
         by_nncf_in_openvino(openvino.export(sources.onnx, folder / "float"), folder / "nncf", data.calibration)
         made.append(("openvino", "NNCF", folder / "nncf"))
-    return [File(runtime, tool, path, accuracy(path, data), bytes_of(path)) for runtime, tool, path in made]
+    return [File(runtime, tool, path, accuracy(path, data), size_on_disk(path)) for runtime, tool, path in made]
 
 
 def latency_ratio(ours: File, other: File, picture: np.ndarray) -> float:

@@ -132,7 +132,7 @@ def test_an_int8_file_that_stayed_float_is_an_error() -> None:
 
 
 def small_model(kinds: str) -> onnx.ModelProto:
-    """A file with what pnnx misreads: gathered channels, slices with a step, two shuffles in a row."""
+    """A file with what pnnx misreads: gathered channels, slices with a step, two shuffles in a row, one mean."""
     constants = {
         "same": [0, 1, 2, 3], "some": [2, 3, 0, 0, 1], "zero": [0], "end": [2**62], "two": [2], "three": [3],
         "five": [1, 2, 2, 6, 6], "other": [1, 4, 1, 6, 6], "four": [1, 4, 6, 6],
@@ -153,6 +153,10 @@ def small_model(kinds: str) -> onnx.ModelProto:
             helper.make_node("Transpose", ["c"], ["d"], perm=[0, 2, 1, 3, 4]),
             helper.make_node("Reshape", ["d", "four"], ["output"]),
         ],
+        "mean": [
+            helper.make_node("ReduceMean", ["input", "two"], ["a"]),
+            helper.make_node("ReduceMean", ["a", "three"], ["output"]),
+        ],
         "abs": [helper.make_node("Abs", ["input"], ["output"])],
     }
     given = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 4, 6, 6])
@@ -162,7 +166,9 @@ def small_model(kinds: str) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
 
 
-@pytest.mark.parametrize(("kinds", "gone"), [("gather", "Gather"), ("slice", "Slice"), ("shuffle", None)])
+@pytest.mark.parametrize(
+    ("kinds", "gone"), [("gather", "Gather"), ("slice", "Slice"), ("shuffle", None), ("mean", "ReduceMean")]
+)
 def test_other_words_give_the_same_numbers(kinds, gone) -> None:
     before = small_model(kinds)
     after = in_words_of_pnnx(before)
@@ -173,7 +179,7 @@ def test_other_words_give_the_same_numbers(kinds, gone) -> None:
     runs = [
         onnxruntime.InferenceSession(proto.SerializeToString()).run(None, {"input": x})[0] for proto in (before, after)
     ]
-    np.testing.assert_array_equal(*runs)
+    np.testing.assert_allclose(*runs, rtol=1e-6)
 
 
 def test_adder_layers_do_not_go_to_ncnn(tmp_path, nothing_installed) -> None:

@@ -20,6 +20,8 @@ def in_words_of_pnnx(proto: "ModelProto") -> "ModelProto":
     - Gather of several channels: it keeps the first alone. Said as slices, side by side, or as nothing where all
       channels stay in their places, as in most of CondenseNet's.
     - Slice with a step: ncnn has none. Said as max pooling of one pixel with that stride.
+    - Mean over rows or columns alone, as where a map is smaller than a grid it is averaged to: it loses the axis. Said
+      as average pooling of the whole side.
     - Two shuffles of channels in a row, as in MicroNet: it takes them for one. The map between them is said.
 
     Raises: ExportError: the network has adder layers, which as standard operators need more dimensions than ncnn has.
@@ -54,6 +56,8 @@ class _Words:
             yield from self._gather(node, channels)
         elif node.op_type == "Slice" and (stride := self._stride(node)) is not None:
             yield self._node("MaxPool", [node.input[0]], node.output[0], kernel_shape=[1, 1], strides=stride)
+        elif node.op_type == "ReduceMean" and (side := self._side(node)) is not None:
+            yield self._node("AveragePool", [node.input[0]], node.output[0], kernel_shape=side)
         elif node.op_type == "Reshape" and (shape := self._between(node)) is not None:
             whole = f"{node.output[0]}_whole"
             yield self._node("Reshape", [node.input[0], self._constant(f"{whole}_shape", shape)], whole)
@@ -93,6 +97,16 @@ class _Words:
         if axis not in (2, 3) or len(shape) != 4 or start != 0 or end < shape[axis] or step < 2:
             return None
         return [step, 1] if axis == 2 else [1, step]
+
+    def _side(self, node: "NodeProto") -> list[int] | None:
+        """Return the pixels of the one side that a mean is over; None: it does something else."""
+        keeps = next((attribute.i for attribute in node.attribute if attribute.name == "keepdims"), 1)
+        axes = self.given.get(node.input[1]) if len(node.input) > 1 else None
+        shape = self.shapes[node.input[0]]
+        if not keeps or axes is None or axes.size != 1 or len(shape) != 4:
+            return None
+        axis = axes.item() % 4
+        return {2: [shape[2], 1], 3: [1, shape[3]]}.get(axis)
 
     def _between(self, node: "NodeProto") -> list[int] | None:
         """Return the shape of the whole map between one shuffle of channels and the next; None: it is no such place."""
