@@ -15,7 +15,7 @@ from featherweight.compress._qdq import prepared
 from featherweight.compress._ranges import BINS, CUTS, Histogram, choose_ranges, least_error, observe, rounded
 from featherweight.compress._rounding import round_adaptively
 from featherweight.compress._sensitivity import measure_sensitivity, noise_of
-from featherweight.compress._weights import channel_scales, largest_level, snap
+from featherweight.compress._weights import channel_scales, snap
 from featherweight.export import probe
 
 
@@ -170,19 +170,6 @@ def test_what_hard_swish_throws_away_takes_no_level(model):
     values = outputs(model, pictures() * 4, grouped.output)
     assert values.min() < -4
     assert ranges[grouped.output].lowest > max(values.min() * 0.9, -3.6)
-
-
-@pytest.mark.parametrize("bits", [8, 6, 5, 4])
-def test_snapped_weights_are_few_whole_numbers(bits):
-    weight = np.random.default_rng(0).normal(size=(6, 4, 3, 3)).astype(np.float32)
-    largest = largest_level(bits)
-    scales = channel_scales(weight, 0, largest)
-    whole = snap(weight, scales, 0, largest) / scales.reshape(-1, 1, 1, 1)
-    assert np.abs(whole - np.rint(whole)).max() < 1e-4
-    assert np.abs(whole).max() <= largest + 1e-4
-    plain = (np.abs(weight).max((1, 2, 3)) / largest).astype(np.float32)
-    error, plain_error = (((snap(weight, s, 0, largest) - weight) ** 2).sum() for s in (scales, plain))
-    assert error <= plain_error
 
 
 def test_fused_kernels_cut_no_sum_off(model, tmp_path):

@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import signal
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from featherweight.train import (
     train,
 )
 from featherweight.train._distill import Distiller
+from featherweight.train._run import Run
 
 _spec = importlib.util.spec_from_file_location("training_job", Path(__file__).with_name("job.py"))
 assert _spec
@@ -128,17 +128,15 @@ def test_a_student_without_labels_learns_its_teachers_answers() -> None:
 class TestResuming:
     @pytest.fixture
     def stopped(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A checkpoint of step 10."""
-        original = Distiller.forward
-        steps = iter(range(100))
+        """A checkpoint of step 10. What Ctrl-C does to reach that is test_resume's."""
+        original = Run.training_step
 
-        def stepping(self: Distiller, *given: Any) -> Tensor:
-            if next(steps) == 9:
-                signal.raise_signal(signal.SIGINT)
-            return original(self, *given)
+        def stepping(self: Run, batch: tuple[Tensor, Tensor], number: int) -> Tensor:
+            self.interrupted = self.step == 9
+            return original(self, batch, number)
 
         with monkeypatch.context() as patch, pytest.raises(TrainingInterrupted, match="after step 10"):
-            patch.setattr(Distiller, "forward", stepping)
+            patch.setattr(Run, "training_step", stepping)
             run(job.network(), distillation(), checkpoint=tmp_path / "run.ckpt")
         return tmp_path / "run.ckpt"
 

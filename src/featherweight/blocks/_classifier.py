@@ -170,12 +170,12 @@ class ImageClassifier(nn.Module):
 
     def _refuse(self, x: Tensor, error: Exception) -> None:
         """Raise in the words of pictures what PyTorch says of tensors, where the picture is to blame."""
-        if type(error) not in PYTORCHS:
-            return
         if x.ndim == 4 and x.shape[1] != self.in_channels:
             raise ValueError(
                 f"{self.name or 'this network'} is for pictures of {self.in_channels} channels; got {x.shape[1]}"
             ) from error
+        if type(error) not in PYTORCHS:
+            return
         if x.ndim == 4 and min(x.shape[2:]) < self.resolution and min(x.shape[2:]) < (least := self.smallest_input):
             height, width = x.shape[2:]
             raise ValueError(
