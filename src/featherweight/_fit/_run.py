@@ -116,9 +116,8 @@ class Run:
                     Recipe.from_dict(done["recipe"]),
                     knots=[tuple(k) for k in done["knots"]],
                 )
-            kept = repeated.get("rescue", [])
             quantizing: dict[str, Any] = {}
-            for remedy in kept:
+            for remedy in (kept := repeated.get("rescue", [])):
                 self.tell(f"{remedy['name']}, again")
                 model, again = carry_out(remedy, model, network["resolution"], learner, None)
                 stage, quantizing = again or stage, {**quantizing, **remedy.get("quantizing", {})}
@@ -253,6 +252,7 @@ class Run:
             )  # fmt: skip
 
     def _rescue(self, learner: Learner, winner: Contender, counted: Sequence[Candidate]) -> Rescue:
+        began: float = self.state.facts.setdefault("rescue_began", self.deadline.elapsed())
         return Rescue(
             settings=self.settings,
             learner=learner,
@@ -260,7 +260,7 @@ class Run:
             others=counted,
             facts=self.state.facts.setdefault("rescue", {}),
             work=self.state.work,
-            left=lambda: self.deadline.left() + self.settings.rescue_seconds,
+            left=lambda: self.settings.rescue_seconds + began - self.deadline.elapsed(),
             proof_seconds=self.timings["export and prove"],
             save=lambda: self.state.save(self.deadline.elapsed()),
             tell=self.tell,
@@ -288,8 +288,8 @@ class Run:
             ledger=rescue.ledger if rescue else [], timings=self.timings,
         )  # fmt: skip
         _write_json(folder / "labels.json", list(learner.pictures.classes))
-        remedies = rescue.kept if rescue else repeated
-        _write_json(folder / "recipe.json", recipe_of(self.settings, learner, winner, remedies))
+        kept = rescue.kept if rescue else repeated
+        _write_json(folder / "recipe.json", recipe_of(self.settings, learner, winner, kept))
         _write_json(folder / "metrics.json", found)
         write_report(found, folder / "report.html")
         self.state.finish()
