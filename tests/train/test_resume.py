@@ -52,7 +52,10 @@ class StopAfter:
 
         def stepping(run: _run.Run, batch: object, number: int) -> torch.Tensor:
             if run.step == step - 1:
-                signal.raise_signal(signal.SIGINT)
+                # Called, not delivered: some library leaves test processes a stack for signals that is no longer there.
+                handler = signal.getsignal(signal.SIGINT)
+                assert callable(handler)
+                handler(signal.SIGINT, None)
             return original(run, batch, number)
 
         monkeypatch.setattr(_run.Run, "training_step", stepping)
