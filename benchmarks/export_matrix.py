@@ -151,38 +151,59 @@ def fill(name: str, targets: list[str], there: Any) -> None:
 
 def cells_of(name: str, targets: list[str]) -> Iterator[dict[str, Any]]:
     """Export a network to each target and compare; yield each cell when it is done."""
-    from conftest import calibrate
-
-    torch.manual_seed(0)
-    model = create(name)
-    side = smallest_side(model)
-    shape = (model.in_channels, side, side)
-    model = calibrate(model, shape)
-    pictures = np.random.default_rng(0).standard_normal((INPUTS, *shape), dtype=np.float32)
-    reference = logits_of(model, pictures)
     with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
-        constants = {"channels": shape[0], "resolution": side, "mean": [0.5] * shape[0], "std": [0.25] * shape[0]}
-        labels = [str(number) for number in range(reference.shape[1])]
-        sources = Sources(model, Path(folder), {"labels": labels, "preprocessing": constants})
+        subject = Subject(name, Path(folder), smallest=True)
         for cell in wanted_cells(targets):
-            target, precision = cell.split()
             start = time.perf_counter()
-            found: dict[str, Any] = {"cell": cell, "resolution": side, "error": None}
-            path = Path(folder) / f"{target}-{precision}{TARGETS[target].suffix}"
-            try:
-                parity = write_proven(
-                    TARGETS[target], precision, sources, path,
-                    pictures=pictures, labels=reference.argmax(1), reference=reference,
-                )  # fmt: skip
-                found |= {
-                    "bytes": size_on_disk(path),
-                    "agreement": parity.agreement,
-                    "difference": parity.max_logit_difference / parity.logit_scale,
-                }
-            except Exception as error:  # whatever a target raises is its cell's reason
-                first = str(error).strip().partition("\n")[0]
-                found["error"] = f"{type(error).__name__}: {first}"
-            yield {**found, "seconds": round(time.perf_counter() - start, 1)}
+            found = subject.proven(cell)
+            yield {"cell": cell, **found, "seconds": round(time.perf_counter() - start, 1)}
+
+
+class Subject:
+    """A network with its default options, fresh weights and meaningful logits; random pictures; what it says of them.
+
+    Args:
+        folder: of the files.
+        smallest: pictures of the smallest side that it takes; else those of its paper's.
+    """
+
+    def __init__(self, name: str, folder: Path, *, smallest: bool = False) -> None:
+        from conftest import calibrate
+
+        torch.manual_seed(0)
+        model = create(name)
+        self.folder, self.side = folder, smallest_side(model) if smallest else int(model.resolution)
+        shape = (model.in_channels, self.side, self.side)
+        model = calibrate(model, shape)
+        self.pictures = np.random.default_rng(0).standard_normal((INPUTS, *shape), dtype=np.float32)
+        self.reference = logits_of(model, self.pictures)
+        constants = {"channels": shape[0], "resolution": self.side, "mean": [0.5] * shape[0], "std": [0.25] * shape[0]}
+        labels = [str(number) for number in range(self.reference.shape[1])]
+        self.sources = Sources(model, folder, {"labels": labels, "preprocessing": constants})
+
+    def path(self, cell: str) -> Path:
+        """Return where a cell's file lies."""
+        target, precision = cell.split()
+        return self.folder / f"{target}-{precision}{TARGETS[target].suffix}"
+
+    def proven(self, cell: str) -> dict[str, Any]:
+        """Write the file of a target in a precision, and say how large it is and how near its answers are."""
+        target, precision = cell.split()
+        try:
+            parity = write_proven(
+                TARGETS[target], precision, self.sources, self.path(cell),
+                pictures=self.pictures, labels=self.reference.argmax(1), reference=self.reference,
+            )  # fmt: skip
+        except Exception as error:  # whatever a target raises is its cell's reason
+            first = str(error).strip().partition("\n")[0]
+            return {"error": f"{type(error).__name__}: {first}", "resolution": self.side}
+        return {
+            "error": None,
+            "resolution": self.side,
+            "bytes": size_on_disk(self.path(cell)),
+            "agreement": parity.agreement,
+            "difference": parity.max_logit_difference / parity.logit_scale,
+        }
 
 
 @torch.no_grad()

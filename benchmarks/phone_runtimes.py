@@ -23,20 +23,19 @@ from typing import Any
 
 import numpy as np
 import torch
+from export_matrix import INPUTS, Subject, wanted_cells
+from export_matrix import usable as can_be_used
 
 from featherweight import __version__
-from featherweight._exports import Sources, logits_of, write_proven
-from featherweight._files import size_on_disk, write_atomically
+from featherweight._files import write_atomically
 from featherweight._machine import processor_name
 from featherweight._units import format_bytes
-from featherweight.export import TARGETS, load
-from featherweight.networks import create
+from featherweight.export import load
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "docs" / "phone_runtimes.json"
 NETWORKS = "mobilenet_v2,mobilenet_v3_small,shufflenet_v2,ghostnet,squeezenet,efficientnet_b0"
 REFERENCE = "onnx float32"
-INPUTS = 8
 ROUNDS, RUNS = 10, 5  # each file's turns, and the pictures in a turn
 
 
@@ -61,49 +60,19 @@ def main() -> None:
 
 
 def usable(name: str) -> list[str]:
-    """Return the cells of a target whose answers can be proven; none, and the reason, if it cannot be used here."""
-    if reason := TARGETS[name].missing():
-        print(f"{name}: {reason}", file=sys.stderr)
-        return []
-    return [f"{name} {precision}" for precision, form in TARGETS[name].precisions.items() if form.tolerance is not None]
+    """Return the cells of a target whose answers can be proven; none, if it cannot be used here."""
+    return wanted_cells([name]) if can_be_used(name) else []
 
 
 def measured(name: str, cells: list[str]) -> dict[str, Any]:
     """Write a network's files, compare their answers, and time them in turn."""
-    from conftest import calibrate
-
-    torch.manual_seed(0)
-    model = create(name)
-    side = model.resolution
-    shape = (model.in_channels, side, side)
-    model = calibrate(model, shape)
-    pictures = np.random.default_rng(0).standard_normal((INPUTS, *shape), dtype=np.float32)
-    reference = logits_of(model, pictures)
-    constants = {"channels": shape[0], "resolution": side, "mean": [0.5] * shape[0], "std": [0.25] * shape[0]}
-    labels = [str(number) for number in range(reference.shape[1])]
-    found: dict[str, Any] = {}
     timed: dict[str, Callable[[], list[float]]] = {}
     with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
-        sources = Sources(model, Path(folder), {"labels": labels, "preprocessing": constants})
-        for cell in cells:
-            target, precision = cell.split()
-            path = Path(folder) / f"{target}-{precision}{TARGETS[target].suffix}"
-            try:
-                parity = write_proven(
-                    TARGETS[target], precision, sources, path,
-                    pictures=pictures, labels=reference.argmax(1), reference=reference,
-                )  # fmt: skip
-            except Exception as error:  # whatever a target raises is its cell's reason
-                found[cell] = {"error": f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"}
-                continue
-            found[cell] = {
-                "error": None,
-                "resolution": side,
-                "bytes": size_on_disk(path),
-                "agreement": parity.agreement,
-                "difference": parity.max_logit_difference / parity.logit_scale,
-            }
-            timed[cell] = timer(load(path, 1), pictures[:1])
+        subject = Subject(name, Path(folder))
+        found = {cell: subject.proven(cell) for cell in cells}
+        for cell, one in found.items():
+            if not one["error"]:
+                timed[cell] = timer(load(subject.path(cell), 1), subject.pictures[:1])
         seconds: dict[str, list[float]] = {cell: [] for cell in timed}
         for _ in range(ROUNDS):
             for cell, run in timed.items():

@@ -31,7 +31,7 @@ ARROWS: dict[str, set[str]] = {
     "_exports": {"blocks", "compress", "export"},
     "networks": {"blocks", "cost"},
     "compress": {"blocks", "cost", "networks", "ops"},
-    "train": {"blocks", "data", "networks"},
+    "train": {"blocks", "data", "networks", "ops"},
     "report": {"blocks", "cost", "networks"},
     "search": {"train", "cost", "networks"},
     "bench": {"_machine", "compress", "cost", "export", "networks"},

@@ -229,9 +229,17 @@ def test_a_batch_of_one_teaches_what_is_left_of_it() -> None:
 def test_a_teacher_without_parameters_teaches() -> None:
     class Mean(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            return torch.stack([x.mean((1, 2, 3)), -x.mean((1, 2, 3))], 1)
+            return 20 * torch.stack([x.mean((1, 2, 3)), -x.mean((1, 2, 3))], 1)
 
-    run(job.network(), Distillation(teacher=Mean()))
+    x = torch.cat([x for x, _ in job.batches(shuffle=False)])
+    wanted = F.softmax(Mean()(x), 1)
+
+    def off(student: nn.Module) -> float:
+        return F.cross_entropy(student.eval()(x), wanted).item()
+
+    before, student = off(job.network()), job.network()
+    run(student, Distillation(teacher=Mean(), weight=1.0, temperature=1.0))
+    assert off(student) < 0.9 * before
 
 
 def test_a_module_that_gives_no_features_is_named() -> None:

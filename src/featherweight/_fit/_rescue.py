@@ -69,15 +69,17 @@ class Rescue:
                 try:
                     self.facts[name] = plans[name](outcome)
                 except PruneError as error:
-                    self.facts[name] = None
-                    self._write(name, outcome, None, str(error), time.monotonic() - began, kept=False)
+                    self.facts[name] = {"failed": str(error), "seconds": time.monotonic() - began}
                 self.save()
-            if self.facts[name] is not None:
-                outcome = self._try(self.facts[name], outcome)
+            if remedy := self.facts[name]:
+                outcome = self._try(name, remedy, outcome)
         return outcome
 
-    def _try(self, remedy: dict[str, Any], before: Outcome) -> Outcome:
-        name, began = remedy["name"], time.monotonic()
+    def _try(self, name: str, remedy: dict[str, Any], before: Outcome) -> Outcome:
+        if "failed" in remedy:
+            self._write(name, before, None, remedy["failed"], remedy["seconds"], kept=False)
+            return before
+        began = time.monotonic()
         self.tell(f"the budget is missed ({_missed(before)}): {_will(remedy)}")
         try:
             model, stage = carry_out(remedy, before.model, self.candidate.resolution, self.learner, self.work)
@@ -90,9 +92,7 @@ class Rescue:
             model, stage or before.stage, self.candidate.resolution, self.learner, folder, settings=self.settings,
             quantizing={**before.quantizing, **remedy.get("quantizing", {})},
         )  # fmt: skip
-        kept = after.verdict.met or (
-            _accuracy(after) > _accuracy(before) if name in {TRAIN_ON, DISTIL} else _excess(after) < _excess(before)
-        )
+        kept = after.verdict.met or _better(name, before, after)
         self._write(name, before, after, _did(remedy, before, after), time.monotonic() - began, kept=kept)
         self.save()
         if kept:
@@ -124,7 +124,7 @@ class Rescue:
         missed = limits_missed(outcome, self.settings.budget)
         if not missed or not {*outcome.verdict.missed} - {"accuracy"}:
             return None
-        if max(missed.values()) > MOST_EXCESS:
+        if not could_be_pruned(missed):
             raise PruneError(f"more than {MOST_EXCESS:g} times over a limit is more than pruning can take off")
         if not (seconds := self._seconds(1 + 2 * (self.settings.budget.accuracy is not None))):
             return None
@@ -203,6 +203,13 @@ def teacher_of(student: Candidate, others: Sequence[Candidate]) -> Candidate | N
 def could_be_pruned(excess: Mapping[str, float]) -> bool:
     """Tell whether a network that is so many times over the limits may be pruned to keep them."""
     return max(excess.values()) <= MOST_EXCESS
+
+
+def _better(name: str, before: Outcome, after: Outcome) -> bool:
+    """Tell whether a remedy did what it is for: training, without breaking one limit more."""
+    if name in {TRAIN_ON, DISTIL}:
+        return _accuracy(after) > _accuracy(before) and _excess(after)[0] <= _excess(before)[0]
+    return _excess(after) < _excess(before)
 
 
 def _excess(outcome: Outcome) -> tuple[int, float]:

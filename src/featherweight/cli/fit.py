@@ -113,17 +113,12 @@ def fit(
     raise typer.Exit(0 if result.met else NOT_MET)
 
 
-def _bought(result: "FitResult") -> "Iterator[Table | str]":
+def _bought(result: "FitResult", formats: "dict[str, Callable[[float], str]]") -> "Iterator[Table]":
     """Say what was tried when the budget was missed, and what each of it bought."""
     from rich.table import Table
 
-    from featherweight._units import format_bytes, format_percent, format_seconds
-
     if not result.metrics["rescue"]:
         return
-    formats: dict[str, Callable[[float], str]] = {
-        "accuracy": format_percent, "size": format_bytes, "latency": format_seconds, "memory": format_bytes,
-    }  # fmt: skip
     table = Table()
     for column in ("the budget was missed", *formats, "kept"):
         table.add_column(column, justify="left" if column in {"the budget was missed", "kept"} else "right")
@@ -142,22 +137,23 @@ def _print(result: "FitResult") -> None:
 
     from featherweight._units import format_bytes, format_percent, format_seconds
 
-    formats: dict[str, Callable[[float], str]] = {
+    units: dict[str, Callable[[float], str]] = {
         "fraction": format_percent,
         "bytes": format_bytes,
         "seconds": format_seconds,
     }
     verdict = result.metrics["verdict"]
+    formats = {row["name"]: units[row["unit"]] for row in verdict["rows"]}
     table = Table()
     for column in ("", "budget", "achieved", "met"):
         table.add_column(column, justify="left" if column in ("", "met") else "right")
     for row in verdict["rows"]:
-        text = formats[row["unit"]]
+        text = formats[row["name"]]
         budget = "-" if row["budget"] is None else text(row["budget"])
         met = {None: Text("-"), True: Text("yes", "green"), False: Text("no", "bold red")}[row["met"]]
         table.add_row(row["name"], budget, text(row["achieved"]), met)
     print_table(
-        *_bought(result),
+        *_bought(result, formats),
         f"{result.file}: {'the budget is met' if verdict['met'] else 'the budget is NOT met'}",
         table,
         verdict["reason"],

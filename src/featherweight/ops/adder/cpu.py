@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from featherweight.ops._channels_last import overruns, usual
 from featherweight.ops._convolution import output_shape, wide
 from featherweight.ops._native import COMPILED, array, empty, native
 
@@ -49,19 +50,13 @@ def weight_gradient(
     wides = wide(grad), wide(x), wide(weight)
     if gradient != "paper" or left_to_reference(x, weight):
         return reference.weight_gradient(*wides, stride, padding, dilation, groups, gradient).to(weight.dtype)
-    if weight.shape[1] < 16 and weight[0, 0].numel() == 1 and max(stride) > 1:
-        # PyTorch 2.15 writes beyond its memory here where the layout is channels last: see train/_layout.py
+    if overruns(weight, stride):
         wides = usual(wides[0]), usual(wides[1]), usual(wides[2])
     settings = None, stride, padding, dilation, False, [0, 0], groups, [False, True, False]
     _, products, _ = torch.ops.aten.convolution_backward(*wides, *settings)
     products -= wides[2] * wides[0].sum((0, 2, 3))[:, None, None, None]
     result: Tensor = products.to(weight.dtype).contiguous()
     return result
-
-
-def usual(x: Tensor) -> Tensor:
-    """Copy into the usual layout, strides and all: `contiguous` leaves those of sizes of 1 as they are."""
-    return x.clone(memory_format=torch.contiguous_format)
 
 
 def left_to_reference(x: Tensor, weight: Tensor) -> bool:
