@@ -22,9 +22,10 @@ from featherweight.search import Budget, Candidate
 from .test_settings import parse
 
 # No width of this network is so small, not with four bits either, and nothing is right on every picture: all is tried.
+# int8 ships whatever it loses: a busy machine trains so little in the time that the loss is left to chance.
 MISSED: dict[str, Any] = {
     "networks": "mobilenet_v1", "max_latency": None, "max_size": "110kB", "min_accuracy": "100%", "time": "30s",
-    "rescue": "20s", "progress": False,
+    "rescue": "20s", "max_int8_loss": "100%", "progress": False,
 }  # fmt: skip
 
 

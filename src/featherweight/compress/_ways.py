@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from featherweight._extras import require
 
 from ._bias import correct_bias as corrected_biases
+from ._equalize import can_equalize
 from ._equalize import equalize as equalized_pairs
-from ._equalize import find_pairs
 from ._layers import Float, Graph, outputs
 from ._qdq import QuantizationError, to_int8
 from ._ranges import Method, Range, choose_ranges, observe
@@ -104,7 +104,7 @@ def choose(
         learned: ranges of layers' inputs, by the layer's name, which no method changes.
     """
     ways = _ways(work, methods, equalize=equalize is True, learned=learned)
-    if equalize is None and find_pairs(Graph(work.model)):
+    if equalize is None and can_equalize(Graph(work.model)):
         ways += _ways(work, [_best(ways)[1].method], equalize=True, learned={})
     tried = tuple(Tried(method=way.method, equalize=way.equalized > 0, sqnr_db=found) for found, way in ways)
     return _best(ways)[1], tried
@@ -115,7 +115,7 @@ def _ways(
 ) -> list[tuple[float, Way]]:
     """Return a way for each method, with its signal to noise."""
     model = _copy(work.model)
-    pairs = len(equalized_pairs(model, work.pictures)) if equalize else 0
+    pairs = equalized_pairs(model, work.pictures) if equalize else 0
     observed = observe(model, work.pictures, only_ends={*methods} == {"minmax"})
     fixed = {layer.input: Range(*learned[layer.name]) for layer in work.layers if layer.name in learned}
     without_ranges = work.way(model, pairs)
