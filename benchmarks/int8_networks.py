@@ -9,7 +9,7 @@ import io
 import logging
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,12 +19,11 @@ import torch
 from onnxruntime.quantization import quantize_static
 from torch import nn
 
-from featherweight.data import characters, digits, preprocessing_for, split_pictures
+from featherweight.data import Pictures, characters, digits, preprocessing_for, split_pictures
 from featherweight.export import load
 from featherweight.networks import create, load_model, networks, save_model
 
 CALIBRATION_PICTURES = 256
-BATCH = 32
 SHIFT = 1  # pixels, at most, of a training picture
 NETWORKS: dict[str, dict[str, Any]] = {  # one of each family, cheap ones first; more of the three that are named
     "mobilenet_v3_small": {"width": 0.5},
@@ -54,12 +53,25 @@ NETWORKS: dict[str, dict[str, Any]] = {  # one of each family, cheap ones first;
 }
 LEFT_OUT = {"AdderNet": "it has no ONNX file: its sums of differences go into bytes by a way of their own, adder-int8"}
 LEARNING_RATE = {"squeezenet": 3e-4, "alexnet": 3e-4}  # they have no batch norm
-DATA = {"digits": (digits, 32, 12), "characters": (characters, 32, 4)}  # pictures, their side in pixels, epochs
+SIDE = 32  # pixels
+
+
+class Given(NamedTuple):
+    """What a network is trained on, and how long; with less accuracy, in percent, it counts as not trained."""
+
+    read: Callable[[], Pictures]
+    epochs: int
+    batch: int
+    least_accuracy: float
+
+
+DATA = {"digits": Given(digits, 30, 32, 90.0), "characters": Given(characters, 20, 128, 70.0)}
 
 
 class Data(NamedTuple):
     """Pictures as the network takes them, and which are for what."""
 
+    name: str
     x: np.ndarray
     y: np.ndarray
     train: np.ndarray
@@ -81,14 +93,13 @@ def demand_every_family() -> None:
 
 def prepared(name: str) -> Data:
     """Read, split and normalise the pictures."""
-    read, side, _ = DATA[name]
-    pictures = read()
+    pictures = DATA[name].read()
     split = split_pictures(pictures, seed=0)
-    preprocessing = preprocessing_for(pictures, split.train, resolution=side)
+    preprocessing = preprocessing_for(pictures, split.train, resolution=SIDE)
     x = light_on_dark(preprocessing.normalize(pictures.at(preprocessing).permute(0, 2, 3, 1).numpy()))
     held_out = np.concatenate([split.val, split.test])
     metadata = {"preprocessing": preprocessing.to_dict(), "labels": list(pictures.classes)}
-    return Data(np.ascontiguousarray(x), pictures.labels, split.train, held_out, metadata)
+    return Data(name, np.ascontiguousarray(x), pictures.labels, split.train, held_out, metadata)
 
 
 def light_on_dark(x: np.ndarray) -> np.ndarray:
@@ -98,8 +109,10 @@ def light_on_dark(x: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray((turned - turned.mean()) / turned.std(), np.float32)
 
 
-def trained(network: str, data: Data, epochs: int, file: Path) -> nn.Module:
+def trained(network: str, data: Data, cache: Path, epochs: int | None = None) -> nn.Module:
     """Return a network from the cache, or train it: AdamW, one cycle, small shifts."""
+    file = cache / f"{data.name}-{network}.safetensors"
+    epochs, batch = epochs or DATA[data.name].epochs, DATA[data.name].batch
     if file.exists():
         return load_model(file)
     torch.manual_seed(0)
@@ -107,9 +120,9 @@ def trained(network: str, data: Data, epochs: int, file: Path) -> nn.Module:
     model = create(network, **(options | NETWORKS[network])).to(memory_format=torch.channels_last)
     x, y = torch.from_numpy(data.x), torch.from_numpy(data.y)
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.01, fused=True)
-    steps = epochs * (len(data.train) // BATCH)
+    steps = epochs * (len(data.train) // batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, LEARNING_RATE.get(network, 5e-3), total_steps=steps)
-    for step, chosen in enumerate(_batches(data.train, steps)):
+    for step, chosen in enumerate(_batches(data.train, batch, steps)):
         shift = tuple(np.random.default_rng(int(chosen.sum())).integers(-SHIFT, SHIFT + 1, 2).tolist())
         logits = model(torch.roll(x[chosen], shift, (2, 3)))
         loss = nn.functional.cross_entropy(logits, y[chosen], label_smoothing=0.1)
@@ -123,15 +136,15 @@ def trained(network: str, data: Data, epochs: int, file: Path) -> nn.Module:
     return model
 
 
-def _batches(train: np.ndarray, steps: int) -> Iterator[torch.Tensor]:
+def _batches(train: np.ndarray, batch: int, steps: int) -> Iterator[torch.Tensor]:
     draw = np.random.default_rng(0)
     while True:
         order = torch.from_numpy(draw.permutation(train))
-        for start in range(0, len(order) - BATCH + 1, BATCH):
+        for start in range(0, len(order) - batch + 1, batch):
             if steps == 0:
                 return
             steps -= 1
-            yield order[start : start + BATCH]
+            yield order[start : start + batch]
 
 
 def accuracy(path: Path, data: Data) -> float:

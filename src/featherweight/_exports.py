@@ -12,6 +12,7 @@ from featherweight._files import atomic_folder, atomic_path
 if TYPE_CHECKING:
     from torch import nn
 
+    from featherweight.compress import QuantizationReport
     from featherweight.export import Parity, Target
     from featherweight.export._targets import Form
 
@@ -34,6 +35,7 @@ class Sources:
         self, model: "nn.Module", folder: Path, metadata: Mapping[str, object], calibration: np.ndarray | None = None
     ) -> None:
         self.model, self.folder, self.metadata, self._calibration = model, folder, metadata, calibration
+        self._reports: list[QuantizationReport] = []
 
     @cached_property
     def folded(self) -> "nn.Module":
@@ -51,20 +53,29 @@ class Sources:
 
     @cached_property
     def int8_onnx(self) -> Path:
-        """The int8 ONNX file. Raises: NoCalibrationError."""
+        """The int8 ONNX file, of which the most sensitive layers may be in float. Raises: NoCalibrationError."""
         from featherweight.compress import quantize
 
-        pictures = self.calibration
-        return quantize(self.onnx, self.folder / "int8.onnx", pictures)
+        return quantize(self.onnx, self.folder / "int8.onnx", self.calibration, report=self._reports.append)
+
+    @cached_property
+    def whole_int8_onnx(self) -> Path:
+        """The int8 ONNX file with every layer in int8. Raises: NoCalibrationError."""
+        from featherweight.compress import quantize
+
+        path = self.int8_onnx
+        if not self._reports[0].kept_float:
+            return path
+        return quantize(self.onnx, self.folder / "whole-int8.onnx", self.calibration, keep_float=0)
 
     @cached_property
     def int8_file(self) -> Path:
-        """The int8 ONNX file, or of an AdderNet its file in bytes. Raises: NoCalibrationError."""
+        """The int8 ONNX file, all in int8, or of an AdderNet its file in bytes. Raises: NoCalibrationError."""
         from featherweight.blocks import AdderConv2d
         from featherweight.export import adder_int8, target_named
 
         if not any(isinstance(module, AdderConv2d) for module in self.model.modules()):
-            return self.int8_onnx
+            return self.whole_int8_onnx
         network = self.of(target_named("adder-int8").form("int8"))
         return adder_int8.export(network, self.folder / "adder.safetensors", self.calibration, metadata=self.metadata)
 

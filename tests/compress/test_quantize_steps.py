@@ -4,69 +4,21 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-import torch
-from torch import nn
 
-from featherweight.compress import QuantizationError, quantize
+from featherweight.compress import QuantizationError, _ways, quantize
 from featherweight.compress._bias import correct_bias
-from featherweight.compress._equalize import can_equalize, equalize, factors
-from featherweight.compress._flow import channel_flow
 from featherweight.compress._layers import Graph, channel_means, outputs, run
-from featherweight.compress._qdq import prepared
 from featherweight.compress._ranges import BINS, CUTS, Histogram, choose_ranges, least_error, observe, rounded
 from featherweight.compress._rounding import round_adaptively
 from featherweight.compress._sensitivity import measure_sensitivity, noise_of
 from featherweight.compress._weights import channel_scales, snap
-from featherweight.export import probe
 
-
-def pictures(count=48, seed=0):
-    return np.random.default_rng(seed).normal(size=(count, 3, 8, 8)).astype(np.float32)
-
-
-class Small(nn.Module):
-    """Every kind of pair: through ReLU into depthwise, through ReLU6 into dense, through nothing into dense."""
-
-    def __init__(self):
-        super().__init__()
-        self.stem = nn.Conv2d(3, 12, 3, padding=1)
-        self.depthwise = nn.Conv2d(12, 12, 3, stride=2, padding=1, groups=12)
-        self.project = nn.Conv2d(12, 8, 1)
-        self.expand = nn.Conv2d(8, 16, 1)
-        self.grouped = nn.Conv2d(16, 16, 3, groups=4)
-        self.head = nn.Linear(16, 5)
-
-    def forward(self, x):
-        x = nn.functional.relu(self.stem(x))
-        x = self.project(nn.functional.relu6(self.depthwise(x)))
-        x = nn.functional.hardswish(self.grouped(nn.functional.relu(self.expand(x))))
-        return self.head(x.mean((2, 3)))
+from .small import copied, pictures, small_model
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = Small()
-        with torch.no_grad():  # ranges of channels that differ 30 times, and the layer behind that needs the small ones
-            scales = torch.logspace(-1, 0.5, 12)
-            network.stem.weight *= scales.reshape(-1, 1, 1, 1)
-            network.stem.bias.copy_(torch.randn(12) * scales / 5)
-            network.depthwise.weight /= scales.reshape(-1, 1, 1, 1)
-            network.depthwise.weight *= torch.linspace(0.3, 20, 12).reshape(-1, 1, 1, 1)
-            network.grouped.weight *= 5
-    path = tmp_path_factory.mktemp("steps") / "model.onnx"
-    path.write_bytes(probe(network.eval(), (3, 8, 8), batch=2))
-    proto = prepared(path)
-    for value in (*proto.graph.input, *proto.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    return proto
-
-
-def copied(model):
-    proto = onnx.ModelProto()
-    proto.CopyFrom(model)
-    return proto
+    return small_model(tmp_path_factory.mktemp("steps") / "model.onnx")
 
 
 def test_layers_are_named_as_in_the_network(model):
@@ -74,113 +26,6 @@ def test_layers_are_named_as_in_the_network(model):
     assert [layer.name for layer in layers] == ["stem", "depthwise", "project", "expand", "grouped", "head"]
     assert [layer.groups for layer in layers] == [1, 12, 1, 1, 4, 1]
     assert all(layer.bias for layer in layers)
-
-
-def largest(proto, name, x):
-    return np.abs(outputs(proto, x, name)).max((0, 2, 3))
-
-
-def test_equalization_changes_the_weights_and_not_the_answers(model):
-    x = pictures()
-    equal = copied(model)
-    assert equalize(equal, x) == 4
-    reference = outputs(model, x)
-    assert np.abs(outputs(equal, x) - reference).max() < 1e-5 * np.abs(reference).max()
-    changed = []
-    for layer in Graph(model).layers():
-        before, after = (Graph(proto).constant(layer.weight) for proto in (model, equal))
-        if np.abs(after / before - 1).max() > 0.1:
-            changed.append(layer.name)
-    assert changed == ["stem", "depthwise", "project", "expand", "grouped"]
-
-
-def test_before_a_depthwise_convolution_all_channels_fill_the_range(model):
-    equal = copied(model)
-    equalize(equal, pictures())
-    taken = Graph(model).layers()[1].input
-    before, seen = (largest(proto, taken, pictures()) for proto in (model, equal))
-    assert before.min() < 0.05 * before.max()
-    assert seen.min() > 0.999 * seen.max()
-
-
-def test_a_channel_that_relu6_cuts_off_is_left_alone(model):
-    graph = Graph(copied(model))
-    flow = channel_flow(graph)
-    there = slice(12, 24)  # the depthwise layer's channels
-    assert (flow.bounds[there] == 6).all()
-    assert np.isinf(flow.bounds[[0, 24]]).all()
-    seen = np.ones(len(flow.free))
-    seen[there] = np.linspace(0, 6, 12)
-    found = factors(graph, flow, seen)[there]
-    assert found[0] == found[-1] == 1
-    assert (found >= seen[there] / 6).all()
-    assert found.min() < 0.9
-
-
-class Joined(nn.Module):
-    """Channels that go to several layers, through all that a factor passes; one of them also to where it does not."""
-
-    def __init__(self):
-        super().__init__()
-        self.one = nn.Conv2d(3, 6, 3, padding=1)
-        self.two = nn.Conv2d(6, 6, 3, padding=1)
-        self.norm = nn.Conv2d(12, 12, 1, groups=12)
-        self.chosen = nn.Conv2d(8, 8, 1, groups=8)
-        self.part = nn.Conv2d(6, 4, 1)
-        self.added = nn.Conv2d(4, 4, 1)
-        self.head = nn.Linear(16, 5)
-        self.register_buffer("index", torch.tensor([0, 3, 3, 11, 6, 7, 8, 1]))
-
-    def forward(self, x):
-        one = nn.functional.relu(self.one(x))
-        joined = torch.cat([one, self.two(one)], 1)
-        shuffled = joined.reshape(-1, 3, 4, 8, 8).transpose(1, 2).reshape(-1, 12, 8, 8)
-        pooled = nn.functional.max_pool2d(shuffled, 2)
-        chosen = self.chosen(nn.functional.avg_pool2d(torch.index_select(joined, 1, self.index), 2))
-        part = self.part(pooled[:, :6])
-        found = torch.cat([part + self.added(part), self.norm(pooled)], 1)
-        return self.head(found.mean((2, 3))) + chosen.sum((1, 2, 3), keepdim=False)[:, None]
-
-
-def test_channels_are_followed_through_joins_shuffles_and_choices(tmp_path):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = Joined().eval()
-        with torch.no_grad():
-            network.one.weight *= torch.logspace(-1.5, 0, 6).reshape(-1, 1, 1, 1)
-    (tmp_path / "model.onnx").write_bytes(probe(network, (3, 8, 8), batch=2))
-    model = prepared(tmp_path / "model.onnx")
-    for value in (*model.graph.input, *model.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    graph, x = Graph(model), pictures()
-    flow = channel_flow(graph)
-    assert {layer.name: start for layer, start in flow.first.items()}.keys() == {
-        "one", "two", "norm", "chosen", "part", "added",
-    }  # fmt: skip
-    start = {layer.name: at for layer, at in flow.first.items()}
-    taken = {layer.name: channels for layer, channels in flow.takings}
-    joined = np.concatenate([start["one"] + np.arange(6), start["two"] + np.arange(6)])
-    shuffled = joined.reshape(3, 4).T.ravel()
-    assert taken["two"].tolist() == joined[:6].tolist()
-    assert taken["norm"].tolist() == shuffled.tolist()
-    assert taken["part"].tolist() == shuffled[:6].tolist()
-    assert taken["chosen"].tolist() == joined[network.index.numpy()].tolist()
-    assert flow.free[joined].all()
-    assert not flow.free[start["part"] :].any()  # added, or given out
-    equal = copied(model)
-    assert can_equalize(graph)
-    assert equalize(equal, x) == 7
-    reference = outputs(model, x)
-    assert np.abs(outputs(equal, x) - reference).max() < 1e-5 * np.abs(reference).max()
-    seen = np.zeros(len(flow.free))
-    for layer, channels in flow.takings:
-        np.maximum.at(seen, channels, largest(model, layer.input, x))
-    found = factors(graph, flow, seen)
-    assert ((found != 1) <= flow.free).all()
-    dense = {*taken["two"], *taken["part"]}
-    rest = [number for number in joined if number not in dense and seen[number]]  # taken by depthwise layers only
-    assert len(rest) > 2
-    assert seen[rest] / found[rest] == pytest.approx(seen[rest][0] / found[rest][0])
 
 
 def test_bias_correction_makes_each_channels_mean_error_zero(model):
@@ -338,6 +183,42 @@ def test_layers_stay_in_float_as_planned(float_file, tmp_path):
     assert len(found[2].kept_float) <= 2
     stored = {t.name: t.data_type for t in onnx.load(tmp_path / "a.onnx").graph.initializer if len(t.dims) > 1}
     assert [name for name, kind in stored.items() if kind == onnx.TensorProto.FLOAT] == ["head.weight"]
+
+
+def test_between_layers_in_float_nothing_is_rounded(float_file, tmp_path):
+    def rounded_after(kept):
+        path = quantize(float_file, tmp_path / "a.onnx", pictures(), method="mse", keep_float=kept, keep_names=True)
+        graph = onnx.load(path).graph
+        return {node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+
+    layers = {layer.name: layer for layer in Graph(onnx.load(float_file)).layers()}
+    between = layers["head"].input
+    assert between in rounded_after(["grouped"])
+    assert between in rounded_after(["head"]) or layers["grouped"].output in rounded_after(["head"])
+    both = rounded_after(["grouped", "head"])
+    assert between not in both
+    assert layers["grouped"].output not in both
+    assert layers["expand"].input in both
+
+
+def test_a_few_light_layers_stay_in_float_where_that_is_enough(float_file, tmp_path, monkeypatch):
+    found = []
+
+    def quantized(**given):
+        quantize(float_file, tmp_path / "a.onnx", pictures(), method="mse", report=found.append, **given)
+        return found[-1]
+
+    plain = quantized(sensitivity=True)
+    assert plain.kept_float == ()
+    light = next(one for one in plain.sensitivity if one.weights <= 100)
+    monkeypatch.setattr(_ways, "ENOUGH_DB", plain.sqnr_db + 0.01)
+    assert quantized().kept_float == (), "none of these layers has only a twentieth of the weights"
+    monkeypatch.setattr(_ways, "FEW_WEIGHTS", 100 / sum(one.weights for one in plain.sensitivity))
+    assert quantized().kept_float == (light.layer,)
+    assert found[-1].sqnr_db >= _ways.ENOUGH_DB
+    assert quantized(keep_float=0).kept_float == quantized(bits=6).kept_float == ()
+    monkeypatch.setattr(_ways, "ENOUGH_DB", 150.0)
+    assert quantized().kept_float == (), "one layer of six is not enough"
 
 
 def test_weights_of_few_bits_and_adaptive_rounding(float_file, tmp_path):

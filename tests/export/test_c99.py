@@ -88,7 +88,7 @@ def files(tmp_path_factory, calibrated):
     found = {}
     for name, network in networks.items():
         (folder / f"{name}-float.onnx").write_bytes(probe(network, (1, 16, 16), BATCH))
-        found[name] = quantize(folder / f"{name}-float.onnx", folder / f"{name}.onnx", pictures(BATCH))
+        found[name] = quantize(folder / f"{name}-float.onnx", folder / f"{name}.onnx", pictures(BATCH), keep_float=0)
     return found
 
 

@@ -7,7 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from featherweight.export import TARGETS, ParityError, TargetError, load
+from featherweight._exports import Sources
+from featherweight.compress import QuantizationReport, _ways, quantize
+from featherweight.export import TARGETS, ParityError, TargetError, c99, load
 from featherweight.export._memory import MeasurementError, peak_memory_bytes
 from featherweight.ship import Bounds, Pictures, Shipped, measured, of_pytorch, write_files
 
@@ -44,6 +46,21 @@ def written(model, pictures, tmp_path_factory) -> list[Shipped]:
     folder = tmp_path_factory.mktemp("shipped") / "new"
     files = [(ONNX, "float32", folder / "model.onnx"), (ONNX, "int8", folder / "model-int8.onnx")]
     return list(write_files(model, files, pictures, metadata=METADATA))
+
+
+def test_a_layer_in_float_is_not_for_microcontrollers(model, pictures, tmp_path, monkeypatch) -> None:
+    found: list[QuantizationReport] = []
+    plain = Sources(model, tmp_path, METADATA, pictures.calibration)
+    quantize(plain.onnx, tmp_path / "plain.onnx", pictures.calibration, report=found.append)
+    monkeypatch.setattr(_ways, "ENOUGH_DB", found[0].sqnr_db + 0.01)
+    for bound in ("FEW_LAYERS", "FEW_WEIGHTS"):
+        monkeypatch.setattr(_ways, bound, 1.0)
+    assert plain.of(ONNX.form("int8")) == plain.int8_onnx
+    whole = plain.of(TARGETS["c99"].form("int8"))
+    assert whole.read_bytes() == (tmp_path / "plain.onnx").read_bytes() != plain.int8_onnx.read_bytes()
+    with pytest.raises(c99.UnsupportedError, match=r"stayed in float; wanted all layers in int8: .* keep_float=0"):
+        c99.export(plain.int8_onnx, tmp_path / "refused")
+    assert c99.export(whole, tmp_path / "source").is_dir()
 
 
 def test_float_is_proven_and_int8_compared(model, pictures, written) -> None:

@@ -43,8 +43,13 @@ def quantize(
     ] = None,
     bits: Annotated[int, typer.Option(help="Of a weight: 8, 6, 5 or 4; activations have 8.")] = 8,
     keep_float: Annotated[
-        int, typer.Option(metavar="N", min=0, help="How many of the most sensitive layers stay in float.")
-    ] = 0,
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="How many of the most sensitive layers stay in float. Default: the few, if any, it takes to 20 dB.",
+        ),
+    ] = None,
     least_sqnr: Annotated[
         float | None, typer.Option(metavar="DB", help="Keep as many layers in float as this takes; 20 is 1 % of noise.")
     ] = None,

@@ -65,7 +65,7 @@ def to_int8(
         activation_qType=tools.QuantType.QUInt8,
         tensors_range=tools.TensorsData(tools.CalibrationMethod.MinMax, ends),
         nodes_to_quantize=[],
-        nodes_to_exclude=kept,
+        nodes_to_exclude=[*kept, *_only_around(copied, kept)],
         op_types_to_quantize=sorted({*registry.QLinearOpsRegistry, *registry.QDQRegistry}),
         extra_options={
             "TensorQuantOverrides": {
@@ -79,6 +79,26 @@ def to_int8(
     quantizer.model.topological_sort()
     demand_int8(quantized, kept)
     return quantized
+
+
+def _only_around(model: "ModelProto", kept: Collection[str]) -> list[str]:
+    """Return the names of nodes without weights that serve float layers only: all before them, or all behind, is float.
+
+    Were they quantized, a layer in float would still see bytes.
+    """
+    graph = Graph(model)
+    is_float = {*kept}
+    before = -1
+    while before != len(is_float):
+        before = len(is_float)
+        for node in model.graph.node:
+            if node.op_type in WEIGHTED or node.name in is_float:
+                continue
+            makers = [graph.makers[name] for name in node.input if name in graph.makers]
+            takers = [taker for name in node.output for taker in graph.takers[name]]
+            if any(around and all(one.name in is_float for one in around) for around in (makers, takers)):
+                is_float.add(node.name)
+    return sorted(is_float.difference(kept))
 
 
 def demand_int8(model: "ModelProto", kept: Collection[str] = ()) -> None:

@@ -71,7 +71,7 @@ def quantize(
     adaround: bool | None = None,
     bits: int = 8,
     ranges: Mapping[str, tuple[float, float]] | None = None,
-    keep_float: Collection[str] | int = (),
+    keep_float: Collection[str] | int | None = None,
     least_sqnr_db: float | None = None,
     sensitivity: bool = False,
     keep_names: bool = False,
@@ -108,7 +108,9 @@ def quantize(
         ranges: of the inputs of layers, by the layer's name, from `QuantizationAware.ranges`; they go before `method`,
             and exclude equalization. A layer whose name the exporter did not keep has the range of `method`; the report
             names those under `unused_ranges`.
-        keep_float: names of layers that stay in float, or how many, the most sensitive ones.
+        keep_float: names of layers that stay in float, or how many, the most sensitive ones. Default: of 8 bits, where
+            the logits would be under 20 dB, as few as bring them there: at most one layer of eight, with at most a
+            twentieth of the weights; if that is not enough, none.
         least_sqnr_db: keep as many of the most sensitive layers in float as this takes, in decibels of the logits'
             signal above their noise; 20 dB is a noise of 1 %.
         sensitivity: measure it for the report, even where nothing else asks for it.
@@ -138,8 +140,10 @@ def quantize(
     adaround = bits < 8 and not ranges if adaround is None else adaround
     if adaround:
         way = work.rounded_adaptively(way)
-    if not isinstance(keep_float, int):
+    if keep_float is not None and not isinstance(keep_float, int):
         keep_float = tuple(dict.fromkeys(keep_float))
+    if keep_float is None and (bits < 8 or ranges or least_sqnr_db is not None):
+        keep_float = ()
     kept, measured = keep(work, way, keep_float, least_sqnr_db, sensitivity=sensitivity)
     quantized = work.quantized(way, kept)
     done = QuantizationReport(
@@ -171,7 +175,7 @@ def _check(model: "ModelProto", calibration: np.ndarray) -> None:
         raise QuantizationError("the model is quantized already; give the float model")
 
 
-def check_choices(method: str, bits: int, keep_float: Collection[str] | int) -> None:
+def check_choices(method: str, bits: int, keep_float: Collection[str] | int | None) -> None:
     """Refuse what no model could be quantized with. Raises: QuantizationError."""
     if method not in ("auto", *METHODS):
         raise QuantizationError(f"unknown calibration method {method!r}; known: auto, {', '.join(METHODS)}")

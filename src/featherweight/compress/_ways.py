@@ -19,6 +19,9 @@ from ._weights import channel_scales, largest_level, snap
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+ENOUGH_DB = 20.0  # of the logits above their noise: 1 %; above, layers are kept in float only where that is asked for
+FEW_LAYERS, FEW_WEIGHTS = 1 / 8, 1 / 20  # shares that are kept in float without being asked for, at most
+
 Progress = Callable[[str, float], None]
 
 
@@ -135,18 +138,26 @@ def _best(ways: list[tuple[float, Way]]) -> tuple[float, Way]:
 def keep(
     work: Work,
     way: Way,
-    keep_float: Collection[str] | int,
+    keep_float: Collection[str] | int | None,
     least_sqnr_db: float | None,
     *,
     sensitivity: bool,
 ) -> tuple[tuple[str, ...], tuple[LayerSensitivity, ...]]:
-    """Decide which layers stay in float; measure the layers' sensitivity if that needs it."""
+    """Decide which layers stay in float; measure the layers' sensitivity if that needs it.
+
+    Args:
+        keep_float: names, or how many; None: the few without which the logits are too noisy, if there are such.
+    """
     measured: list[LayerSensitivity] = []
-    if sensitivity or least_sqnr_db is not None or (isinstance(keep_float, int) and keep_float):
+    few = keep_float is None and work.sqnr_db(work.quantized(way)) < ENOUGH_DB
+    keep_float = () if keep_float is None else keep_float
+    if sensitivity or few or least_sqnr_db is not None or (isinstance(keep_float, int) and keep_float):
         measured = measure_sensitivity(
             way.model, way.weights, way.ranges, work.pictures,
             progress=lambda share: work.progress("sensitivity", share),
         )  # fmt: skip
+    if few:
+        return _few(work, way, measured), tuple(measured)
     order = [one.layer for one in measured]
     if not isinstance(keep_float, int):
         if unknown := sorted({*keep_float} - {layer.name for layer in work.layers}):
@@ -160,6 +171,21 @@ def keep(
     if least_sqnr_db is not None:
         count = _enough(work, way, order, count, least_sqnr_db)
     return tuple(order[:count]), tuple(measured)
+
+
+def _few(work: Work, way: Way, measured: Sequence[LayerSensitivity]) -> tuple[str, ...]:
+    """Return the most sensitive layers, as few as bring the logits to `ENOUGH_DB`; none if a few light ones cannot."""
+    kept: list[str] = []
+    left = FEW_WEIGHTS * sum(one.weights for one in measured)
+    for one in measured:
+        if len(kept) >= FEW_LAYERS * len(measured):
+            break
+        if one.weights <= left:
+            left -= one.weights
+            kept.append(one.layer)
+            if work.sqnr_db(work.quantized(way, kept)) >= ENOUGH_DB:
+                return tuple(kept)
+    return ()
 
 
 def _enough(work: Work, way: Way, order: list[str], least: int, wanted_db: float) -> int:

@@ -46,6 +46,12 @@ class Reader:
                                    f"{len(graph.output)}")  # fmt: skip
         if not any(node.op_type == "QuantizeLinear" for node in graph.node):
             raise UnsupportedError("the network is in float; wanted an int8 file, of featherweight.compress.quantize")
+        own = {one.name for one in graph.initializer}
+        if left := [node for node in graph.node if node.op_type in ("Conv", "Gemm", "MatMul") and node.input[1] in own]:
+            raise UnsupportedError(
+                f"{', '.join(map(said, left))} stayed in float; wanted all layers in int8: quantize with keep_float=0 "
+                "(--keep-float 0)"
+            )
         self.there[graph.input[0].name] = "picture"
         self.picture_shape = tuple(dim.dim_value for dim in graph.input[0].type.tensor_type.shape.dim)[1:]
         if len(self.picture_shape) != 3 or min(self.picture_shape) < 1:

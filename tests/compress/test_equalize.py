@@ -1,0 +1,121 @@
+"""Equalization: the answers stay, the ranges get alike, and channels are followed to all that take them."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from featherweight.compress._equalize import can_equalize, equalize, factors
+from featherweight.compress._flow import channel_flow
+from featherweight.compress._layers import Graph, outputs
+
+from .small import copied, for_any_batch, pictures, small_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return small_model(tmp_path_factory.mktemp("equalize") / "model.onnx")
+
+
+def largest(proto, name, x):
+    return np.abs(outputs(proto, x, name)).max((0, 2, 3))
+
+
+def test_equalization_changes_the_weights_and_not_the_answers(model):
+    x = pictures()
+    equal = copied(model)
+    assert equalize(equal, x) == 4
+    reference = outputs(model, x)
+    assert np.abs(outputs(equal, x) - reference).max() < 1e-5 * np.abs(reference).max()
+    changed = []
+    for layer in Graph(model).layers():
+        before, after = (Graph(proto).constant(layer.weight) for proto in (model, equal))
+        if np.abs(after / before - 1).max() > 0.1:
+            changed.append(layer.name)
+    assert changed == ["stem", "depthwise", "project", "expand", "grouped"]
+
+
+def test_before_a_depthwise_convolution_all_channels_fill_the_range(model):
+    equal = copied(model)
+    equalize(equal, pictures())
+    taken = Graph(model).layers()[1].input
+    before, seen = (largest(proto, taken, pictures()) for proto in (model, equal))
+    assert before.min() < 0.05 * before.max()
+    assert seen.min() > 0.999 * seen.max()
+
+
+def test_a_channel_that_relu6_cuts_off_is_left_alone(model):
+    graph = Graph(copied(model))
+    flow = channel_flow(graph)
+    there = slice(12, 24)  # the depthwise layer's channels
+    assert (flow.bounds[there] == 6).all()
+    assert np.isinf(flow.bounds[[0, 24]]).all()
+    seen = np.ones(len(flow.free))
+    seen[there] = np.linspace(0, 6, 12)
+    found = factors(graph, flow, seen)[there]
+    assert found[0] == found[-1] == 1
+    assert (found >= seen[there] / 6).all()
+    assert found.min() < 0.9
+
+
+class Joined(nn.Module):
+    """Channels that go to several layers, through all that a factor passes; one of them also to where it does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Conv2d(3, 6, 3, padding=1)
+        self.two = nn.Conv2d(6, 6, 3, padding=1)
+        self.norm = nn.Conv2d(12, 12, 1, groups=12)
+        self.chosen = nn.Conv2d(8, 8, 1, groups=8)
+        self.part = nn.Conv2d(6, 4, 1)
+        self.added = nn.Conv2d(4, 4, 1)
+        self.head = nn.Linear(16, 5)
+        self.register_buffer("index", torch.tensor([0, 3, 3, 11, 6, 7, 8, 1]))
+
+    def forward(self, x):
+        one = nn.functional.relu(self.one(x))
+        joined = torch.cat([one, self.two(one)], 1)
+        shuffled = joined.reshape(-1, 3, 4, 8, 8).transpose(1, 2).reshape(-1, 12, 8, 8)
+        pooled = nn.functional.max_pool2d(shuffled, 2)
+        chosen = self.chosen(nn.functional.avg_pool2d(torch.index_select(joined, 1, self.index), 2))
+        part = self.part(pooled[:, :6])
+        found = torch.cat([part + self.added(part), self.norm(pooled)], 1)
+        return self.head(found.mean((2, 3))) + chosen.sum((1, 2, 3), keepdim=False)[:, None]
+
+
+def test_channels_are_followed_through_joins_shuffles_and_choices(tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Joined().eval()
+        with torch.no_grad():
+            network.one.weight *= torch.logspace(-1.5, 0, 6).reshape(-1, 1, 1, 1)
+    model = for_any_batch(network, tmp_path / "model.onnx")
+    graph, x = Graph(model), pictures()
+    flow = channel_flow(graph)
+    assert {layer.name: start for layer, start in flow.first.items()}.keys() == {
+        "one", "two", "norm", "chosen", "part", "added",
+    }  # fmt: skip
+    start = {layer.name: at for layer, at in flow.first.items()}
+    taken = {layer.name: channels for layer, channels in flow.takings}
+    joined = np.concatenate([start["one"] + np.arange(6), start["two"] + np.arange(6)])
+    shuffled = joined.reshape(3, 4).T.ravel()
+    assert taken["two"].tolist() == joined[:6].tolist()
+    assert taken["norm"].tolist() == shuffled.tolist()
+    assert taken["part"].tolist() == shuffled[:6].tolist()
+    assert taken["chosen"].tolist() == joined[network.index.numpy()].tolist()
+    assert flow.free[joined].all()
+    assert not flow.free[start["part"] :].any()  # added, or given out
+    equal = copied(model)
+    assert can_equalize(graph)
+    assert equalize(equal, x) == 7
+    reference = outputs(model, x)
+    assert np.abs(outputs(equal, x) - reference).max() < 1e-5 * np.abs(reference).max()
+    seen = np.zeros(len(flow.free))
+    for layer, channels in flow.takings:
+        np.maximum.at(seen, channels, largest(model, layer.input, x))
+    found = factors(graph, flow, seen)
+    assert ((found != 1) <= flow.free).all()
+    dense = {*taken["two"], *taken["part"]}
+    rest = [number for number in joined if number not in dense and seen[number]]  # taken by depthwise layers only
+    assert len(rest) > 2
+    assert seen[rest] / found[rest] == pytest.approx(seen[rest][0] / found[rest][0])
