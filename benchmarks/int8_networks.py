@@ -65,7 +65,7 @@ class Given(NamedTuple):
     least_accuracy: float
 
 
-DATA = {"digits": Given(digits, 30, 32, 90.0), "characters": Given(characters, 20, 128, 70.0)}
+DATA = {"digits": Given(digits, 30, 32, 80.0), "characters": Given(characters, 20, 128, 60.0)}
 
 
 class Data(NamedTuple):
