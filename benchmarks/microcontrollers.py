@@ -87,7 +87,7 @@ def measured(name: str, preset: Preset, folder: Path, compiler: str | None) -> N
     model = drawn(preset.network, preset.options, x[:CALIBRATION])
     file = folder / "model.onnx"
     export(fold_batch_norm(model), file, metadata={}, input_size=(3, preset.side, preset.side))
-    int8 = quantize(file, folder / "int8.onnx", x[:CALIBRATION], keep_float=0)
+    int8 = quantize(file, folder / "int8.onnx", x[:CALIBRATION], adaround=False, keep_float=0)
     written = c99.export(int8, folder / preset.network)
     sizes, made = c99.sizes(written), c99.measure(written, compiler=compiler)
     begin = time.perf_counter()
@@ -122,7 +122,7 @@ def registry(folder: Path) -> None:
         try:
             model = fold_batch_norm(drawn(name, {"num_classes": 10}, x))
             (folder / "float.onnx").write_bytes(probe(model, (3, 32, 32), CALIBRATION))
-            int8 = quantize(folder / "float.onnx", folder / "int8.onnx", x, keep_float=0)
+            int8 = quantize(folder / "float.onnx", folder / "int8.onnx", x, adaround=False, keep_float=0)
             written = c99.export(int8, folder / name)
             same = (c99.load(written)(x) == load(int8)(x)).mean()
             sizes = c99.sizes(written)

@@ -252,7 +252,7 @@ def network(rounds: int) -> None:
         ours, theirs = Path(folder) / "ours.safetensors", Path(folder) / "int8.onnx"
         adder_int8.export(create("adder_resnet20").eval(), ours, pictures)
         export(fold_batch_norm(create("resnet20")), Path(folder) / "float.onnx", metadata={}, input_size=(3, 32, 32))
-        quantize(Path(folder) / "float.onnx", theirs, pictures, keep_float=0)
+        quantize(Path(folder) / "float.onnx", theirs, pictures, adaround=False, keep_float=0)
         runners = {"ours": adder_int8.load(ours, threads), "ONNX Runtime": load(theirs, threads)}
         try:
             runners["OpenVINO"] = openvino.load(theirs, threads)

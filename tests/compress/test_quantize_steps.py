@@ -5,7 +5,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from featherweight.compress import QuantizationError, _ways, quantize
+from featherweight.compress import QuantizationError, _quantize, _ways, quantize
 from featherweight.compress._bias import correct_bias
 from featherweight.compress._layers import Graph, channel_means, outputs, run
 from featherweight.compress._ranges import BINS, CUTS, Histogram, choose_ranges, least_error, observe, rounded
@@ -219,6 +219,17 @@ def test_a_few_light_layers_stay_in_float_where_that_is_enough(float_file, tmp_p
     assert quantized(keep_float=0).kept_float == quantized(bits=6).kept_float == ()
     monkeypatch.setattr(_ways, "ENOUGH_DB", 150.0)
     assert quantized().kept_float == (), "one layer of six is not enough"
+
+
+def test_weights_are_rounded_adaptively_where_the_nearest_is_too_noisy(float_file, tmp_path, monkeypatch):
+    found = []
+    for bound in (0.0, 150.0):
+        monkeypatch.setattr(_quantize, "NEAR_DB", bound)
+        quantize(float_file, tmp_path / "a.onnx", pictures(), method="mse", report=found.append)
+    assert [report.adaround for report in found] == [False, True]
+    assert found[1].sqnr_db != found[0].sqnr_db
+    quantize(float_file, tmp_path / "a.onnx", pictures(), method="mse", adaround=False, report=found.append)
+    assert (found[2].adaround, found[2].sqnr_db) == (False, found[0].sqnr_db)
 
 
 def test_weights_of_few_bits_and_adaptive_rounding(float_file, tmp_path):

@@ -143,7 +143,9 @@ def write_models(
     export_proven(
         fold_batch_norm(model), folder / "model.onnx", [(held_out, labels)], reference=expected, metadata=metadata
     )
-    quantize(folder / "model.onnx", folder / "model-int8.onnx", _calibration(learner, resolution), **quantizing)
+    plain = {"adaround": quantizing.get("bits", 8) < 8}  # it takes long: what is tried if the budget is missed
+    pictures = _calibration(learner, resolution)
+    quantize(folder / "model.onnx", folder / "model-int8.onnx", pictures, **{**plain, **quantizing})
 
     files = {"pytorch": "model.safetensors", "onnx": "model.onnx", "int8": "model-int8.onnx"}
     runners = {name: load(folder / files[name], threads=threads) for name in ("onnx", "int8")}

@@ -54,7 +54,9 @@ class Prepared:
         with tempfile.TemporaryDirectory(prefix="featherweight-") as folder:
             float_file, int8_file = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
             float_file.write_bytes(self.onnx)
-            plain: Any = {"method": "minmax", "equalize": False, "correct_bias": False, "keep_float": 0}
+            plain: Any = {
+                "method": "minmax", "equalize": False, "correct_bias": False, "adaround": False, "keep_float": 0,
+            }  # fmt: skip
             return quantize(float_file, int8_file, self.x, keep_names=True, **plain).read_bytes()
 
 

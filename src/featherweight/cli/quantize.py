@@ -39,7 +39,9 @@ def quantize(
     ] = True,
     adaround: Annotated[
         bool | None,
-        typer.Option("--adaround/--no-adaround", help="Round weights as their layer wants it. Default: below 8 bits."),
+        typer.Option(
+            "--adaround/--no-adaround", help="Round weights as their layer wants it. Default: below 8 bits or 25 dB."
+        ),
     ] = None,
     bits: Annotated[int, typer.Option(help="Of a weight: 8, 6, 5 or 4; activations have 8.")] = 8,
     keep_float: Annotated[

@@ -22,6 +22,8 @@ from ._weights import BITS
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+NEAR_DB = 25.0  # of the logits above their noise; under that, rounding weights to the nearest is not good enough
+
 
 @dataclass(frozen=True, kw_only=True)
 class QuantizationReport:
@@ -101,8 +103,8 @@ def quantize(
         equalize: scale channels between two convolutions (Nagel et al. 2019) so that each fills the common range.
         correct_bias: take the shift that rounded weights give a layer's mean output out of its bias.
         adaround: round each weight up or down as the layer's output wants it (Nagel et al. 2020), which takes half a
-            minute for 50 layers; the biases are corrected with it. Default: for fewer than 8 bits, but not
-            with `ranges`, whose weights were trained as they are rounded.
+            minute for 50 layers; the biases are corrected with it. Default: for fewer than 8 bits, or where the logits
+            would be under 25 dB without; but not with `ranges`, whose weights were trained as they are rounded.
         bits: 8, 6, 5 or 4 for a weight. Four bits are half a byte in the file, ONNX's INT4, which a runtime widens when
             it loads; six and five are stored as bytes: that file is no smaller, but it packs smaller.
         ranges: of the inputs of layers, by the layer's name, from `QuantizationAware.ranges`; they go before `method`,
@@ -137,7 +139,8 @@ def quantize(
     if ranges and equalize:
         raise QuantizationError("learned ranges are of channels as they were trained: equalize cannot scale them")
     way, tried = choose(work, methods, False if ranges else equalize, ranges or {})
-    adaround = bits < 8 and not ranges if adaround is None else adaround
+    if adaround is None:
+        adaround = not ranges and (bits < 8 or max(one.sqnr_db for one in tried) < NEAR_DB)
     if adaround:
         way = work.rounded_adaptively(way)
     if keep_float is not None and not isinstance(keep_float, int):
