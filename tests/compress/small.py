@@ -60,3 +60,38 @@ def copied(model):
     proto = onnx.ModelProto()
     proto.CopyFrom(model)
     return proto
+
+
+class Joined(nn.Module):
+    """Channels that go to several layers, through all that a factor passes; one of them also to where it does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.one = nn.Conv2d(3, 6, 3, padding=1)
+        self.two = nn.Conv2d(6, 6, 3, padding=1)
+        self.norm = nn.Conv2d(12, 12, 1, groups=12)
+        self.chosen = nn.Conv2d(8, 8, 1, groups=8)
+        self.part = nn.Conv2d(6, 4, 1)
+        self.added = nn.Conv2d(4, 4, 1)
+        self.head = nn.Linear(16, 5)
+        self.register_buffer("index", torch.tensor([0, 3, 3, 11, 6, 7, 8, 1]))
+
+    def forward(self, x):
+        one = nn.functional.relu(self.one(x))
+        joined = torch.cat([one, self.two(one)], 1)
+        shuffled = joined.reshape(-1, 3, 4, 8, 8).transpose(1, 2).reshape(-1, 12, 8, 8)
+        pooled = nn.functional.max_pool2d(shuffled, 2)
+        chosen = self.chosen(nn.functional.avg_pool2d(torch.index_select(joined, 1, self.index), 2))
+        part = self.part(pooled[:, :6])
+        found = torch.cat([part + self.added(part), self.norm(pooled)], 1)
+        return self.head(found.mean((2, 3))) + chosen.sum((1, 2, 3), keepdim=False)[:, None]
+
+
+def joined_model(path):
+    """Write it as ONNX, for any batch; return it, and the file prepared."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = Joined().eval()
+        with torch.no_grad():
+            network.one.weight *= torch.logspace(-1.5, 0, 6).reshape(-1, 1, 1, 1)
+    return network, for_any_batch(network, path)

@@ -2,14 +2,12 @@
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
 from featherweight.compress._equalize import can_equalize, equalize, factors
 from featherweight.compress._flow import channel_flow
 from featherweight.compress._layers import Graph, outputs
 
-from .small import copied, for_any_batch, pictures, small_model
+from .small import copied, joined_model, pictures, small_model
 
 
 @pytest.fixture(scope="module")
@@ -58,38 +56,8 @@ def test_a_channel_that_relu6_cuts_off_is_left_alone(model):
     assert found.min() < 0.9
 
 
-class Joined(nn.Module):
-    """Channels that go to several layers, through all that a factor passes; one of them also to where it does not."""
-
-    def __init__(self):
-        super().__init__()
-        self.one = nn.Conv2d(3, 6, 3, padding=1)
-        self.two = nn.Conv2d(6, 6, 3, padding=1)
-        self.norm = nn.Conv2d(12, 12, 1, groups=12)
-        self.chosen = nn.Conv2d(8, 8, 1, groups=8)
-        self.part = nn.Conv2d(6, 4, 1)
-        self.added = nn.Conv2d(4, 4, 1)
-        self.head = nn.Linear(16, 5)
-        self.register_buffer("index", torch.tensor([0, 3, 3, 11, 6, 7, 8, 1]))
-
-    def forward(self, x):
-        one = nn.functional.relu(self.one(x))
-        joined = torch.cat([one, self.two(one)], 1)
-        shuffled = joined.reshape(-1, 3, 4, 8, 8).transpose(1, 2).reshape(-1, 12, 8, 8)
-        pooled = nn.functional.max_pool2d(shuffled, 2)
-        chosen = self.chosen(nn.functional.avg_pool2d(torch.index_select(joined, 1, self.index), 2))
-        part = self.part(pooled[:, :6])
-        found = torch.cat([part + self.added(part), self.norm(pooled)], 1)
-        return self.head(found.mean((2, 3))) + chosen.sum((1, 2, 3), keepdim=False)[:, None]
-
-
 def test_channels_are_followed_through_joins_shuffles_and_choices(tmp_path):
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        network = Joined().eval()
-        with torch.no_grad():
-            network.one.weight *= torch.logspace(-1.5, 0, 6).reshape(-1, 1, 1, 1)
-    model = for_any_batch(network, tmp_path / "model.onnx")
+    network, model = joined_model(tmp_path / "model.onnx")
     graph, x = Graph(model), pictures()
     flow = channel_flow(graph)
     assert {layer.name: start for layer, start in flow.first.items()}.keys() == {

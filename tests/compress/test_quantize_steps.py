@@ -13,7 +13,7 @@ from featherweight.compress._rounding import round_adaptively
 from featherweight.compress._sensitivity import measure_sensitivity, noise_of
 from featherweight.compress._weights import channel_scales, snap
 
-from .small import copied, pictures, small_model
+from .small import copied, joined_model, pictures, small_model
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +89,16 @@ def test_what_hard_swish_throws_away_takes_no_level(model):
     values = outputs(model, pictures() * 4, grouped.output)
     assert values.min() < -4
     assert ranges[grouped.output].lowest > max(values.min() * 0.9, -3.6)
+
+
+def test_what_is_joined_is_not_rounded_again(tmp_path):
+    _, model = joined_model(tmp_path / "model.onnx")
+    observed = observe(model, pictures())
+    [join, *_] = [node for node in model.graph.node if node.op_type == "Concat"]
+    for method in ("minmax", "percentile", "mse"):
+        ranges = choose_ranges(model, observed, method=method)
+        assert len({ranges[name] for name in (*join.input, *join.output)}) == 1
+    assert len({observed.ends[name] for name in join.input}) == 2
 
 
 def test_fused_kernels_cut_no_sum_off(model, tmp_path):

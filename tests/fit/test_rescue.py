@@ -32,7 +32,7 @@ MISSED: dict[str, Any] = {
 def test_a_missed_budget_is_mended_also_after_an_interruption_and_again_by_its_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Rescue, "_seconds", lambda self, trainings: 4.0)  # also on a machine that is busy otherwise
+    monkeypatch.setattr(Rescue, "_seconds", lambda self, trainings: 2.0)  # also on a machine that is busy otherwise
     monkeypatch.setattr(_finish, "LATENCY_SECONDS", 0.2)
     monkeypatch.setattr(_finish, "EAGER_SECONDS", 0.1)
 

@@ -64,18 +64,34 @@ def choose_ranges(
     "minmax" takes all that was seen; "percentile" what lies between percentiles; "mse" the range with the smallest mean
     squared error of the rounded and cut values. Where a tensor goes into a function that is flat beyond some value
     (hard-swish, sigmoid), the error of "mse" is that behind the function, since what is cut off there costs nothing.
+    What goes into a concatenation has the range of what comes out.
 
     Args:
         percentile: share of the values kept, in percent.
     Returns: the range of each tensor by name.
     """
     ends, histograms = observed
-    if method == "minmax":
-        return {name: Range(min(low, 0.0), max(high, 0.0)) for name, (low, high) in ends.items()}
-    if method == "percentile":
-        return {name: _percentile(histogram, percentile) for name, histogram in histograms.items()}
     graph = Graph(model)
-    return {name: least_error(histogram, _behind(graph, name)) for name, histogram in histograms.items()}
+    match method:
+        case "minmax":
+            ranges = {name: Range(min(low, 0.0), max(high, 0.0)) for name, (low, high) in ends.items()}
+        case "percentile":
+            ranges = {name: _percentile(histogram, percentile) for name, histogram in histograms.items()}
+        case "mse":
+            ranges = {name: least_error(histogram, _behind(graph, name)) for name, histogram in histograms.items()}
+    return _alike_where_joined(graph, ranges)
+
+
+def _alike_where_joined(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
+    """Give what goes into a concatenation the range of what comes out: bytes pass as they are.
+
+    Else each passage rounds anew, as often as a dense network has layers.
+    """
+    found = dict(ranges)
+    for node in reversed(graph.model.graph.node):
+        if node.op_type == "Concat" and node.output[0] in found:
+            found |= {name: found[node.output[0]] for name in node.input if name in found}
+    return found
 
 
 def _ends(batches: Iterable[dict[str, Float]]) -> dict[str, Range]:
