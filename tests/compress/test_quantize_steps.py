@@ -101,6 +101,16 @@ def test_what_is_joined_is_not_rounded_again(tmp_path):
     assert len({observed.ends[name] for name in join.input}) == 2
 
 
+def test_no_level_goes_to_what_relu_throws_away(model):
+    observed = observe(model, pictures())
+    into = {node.input[0]: node.output[0] for node in model.graph.node if node.op_type in ("Relu", "Clip")}
+    assert len(into) == 3
+    for method in ("minmax", "percentile", "mse"):
+        ranges = choose_ranges(model, observed, method=method)
+        assert all(ranges[before] == ranges[after] for before, after in into.items())
+    assert all(observed.ends[before].lowest < 0 == ranges[before].lowest for before in into)
+
+
 def test_fused_kernels_cut_no_sum_off(model, tmp_path):
     bright = copied(model)
     for layer in Graph(bright).layers():  # weights and activations all at their last levels: the largest sums there are

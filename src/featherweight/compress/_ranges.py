@@ -64,7 +64,7 @@ def choose_ranges(
     "minmax" takes all that was seen; "percentile" what lies between percentiles; "mse" the range with the smallest mean
     squared error of the rounded and cut values. Where a tensor goes into a function that is flat beyond some value
     (hard-swish, sigmoid), the error of "mse" is that behind the function, since what is cut off there costs nothing.
-    What goes into a concatenation has the range of what comes out.
+    What goes into a concatenation or ReLU has the range of what comes out.
 
     Args:
         percentile: share of the values kept, in percent.
@@ -79,18 +79,22 @@ def choose_ranges(
             ranges = {name: _percentile(histogram, percentile) for name, histogram in histograms.items()}
         case "mse":
             ranges = {name: least_error(histogram, _behind(graph, name)) for name, histogram in histograms.items()}
-    return _alike_where_joined(graph, ranges)
+    return _handed_back(graph, ranges)
 
 
-def _alike_where_joined(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
-    """Give what goes into a concatenation the range of what comes out: bytes pass as they are.
+def _handed_back(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
+    """Give what goes into a concatenation, or into ReLU and nothing else, the range of what comes out.
 
-    Else each passage rounds anew, as often as a dense network has layers.
+    Bytes then pass as they are: else each passage rounds anew, as often as a dense network has layers, and levels go to
+    what ReLU throws away.
     """
     found = dict(ranges)
     for node in reversed(graph.model.graph.node):
-        if node.op_type == "Concat" and node.output[0] in found:
-            found |= {name: found[node.output[0]] for name in node.input if name in found}
+        name, behind = node.input[0] if node.input else "", found.get(node.output[0])
+        if behind is not None and node.op_type == "Concat":
+            found |= {name: behind for name in node.input if name in found}
+        elif behind is not None and node.op_type in ("Relu", "Clip") and graph.only_taker(name) is not None:
+            found[name] = behind
     return found
 
 
