@@ -52,6 +52,7 @@ def test_wrong_words_and_damaged_files(featherweight, saved, tmp_path) -> None:
         (["pack", saved, "--density", 0], 2, "density is the share of weights to keep"),
         (["pack", saved, "--bits", 9], 2, "bits of an index are 1 to 8; got 9"),
         (["pack", saved, "--out", saved], 2, "is the network itself"),
+        (["pack", saved, "--out", tmp_path / "back.safetensors"], 2, "--out is a packed network, FILE.fwz; got '"),
         (["pack", tmp_path / "text.safetensors"], 2, "is not a whole safetensors file"),
         (["pack", tmp_path / "none.safetensors"], 1, "no such file"),
         (["unpack", packed], 2, "Missing option '--out'"),

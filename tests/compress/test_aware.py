@@ -111,6 +111,8 @@ def test_training_on_wins_back_what_four_bits_lose(trained, tmp_path):
 def test_what_cannot_be_trained_so(trained):
     with pytest.raises(QuantizationError, match="wanted 4, 5, 6, 8 bits for a weight; got 2"):
         quantization_aware(trained, bits=2)
+    with pytest.raises(QuantizationError, match=r"bits for a weight; got 8\.0"):
+        quantization_aware(trained, bits=8.0)
     with pytest.raises(QuantizationError, match="neither Conv2d nor Linear"):
         quantization_aware(nn.Sequential(nn.ReLU()))
     with pytest.raises(QuantizationError, match=r"no batch in train mode has reached the layers 0, 3, 6"):
@@ -163,6 +165,25 @@ def test_before_a_batch_in_train_mode_it_answers_nothing(trained):
         aware(torch.randn(2, 1, 16, 16))
     aware.train()(torch.randn(2, 1, 16, 16))
     assert aware.eval()(torch.randn(2, 1, 16, 16)).isfinite().all()
+
+
+def test_an_input_that_was_always_zero_is_converted(trained, tmp_path):
+    aware = quantization_aware(trained)
+    with torch.no_grad():
+        aware.network[0].bias.fill_(-100.0)
+    x = torch.randn(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    wanted = aware(x).detach().numpy()
+    ranges = aware.ranges()
+    assert 0 == ranges["3"][0] < ranges["3"][1] < 1e-20
+    (tmp_path / "float.onnx").write_bytes(probe(aware.converted(), (1, 16, 16), 8))
+    path = quantize(tmp_path / "float.onnx", tmp_path / "int8.onnx", x.numpy(), ranges=ranges)
+    got = outputs(onnx.load(path), x.numpy())
+    assert np.abs(got - wanted).max() < 0.02 * np.abs(wanted).max()
+
+
+def test_ranges_are_kept_where_the_weights_are(trained):
+    aware = quantization_aware(copy.deepcopy(trained).to("meta"))
+    assert {buffer.device.type for buffer in aware.buffers()} == {"meta"}
 
 
 def test_the_error_of_a_rounded_layer_is_not_one_of_the_pictures_size():

@@ -73,6 +73,12 @@ def test_channels_are_followed_through_joins_shuffles_and_choices(tmp_path):
     assert taken["chosen"].tolist() == joined[network.index.numpy()].tolist()
     assert flow.free[joined].all()
     assert not flow.free[start["part"] :].any()  # added, or given out
+    [split] = [node for node in model.graph.node if node.op_type == "Slice"]
+    for others in ([], ["", split.input[4]]):  # all axes from the first on, and the place of the axes left empty
+        without = copied(model)
+        [cut] = [node for node in without.graph.node if node.op_type == "Slice"]
+        cut.input[3:] = others
+        assert "part" not in {layer.name for layer, _ in channel_flow(Graph(without)).takings}
     equal = copied(model)
     assert can_equalize(graph)
     assert equalize(equal, x) == 7

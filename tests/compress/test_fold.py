@@ -122,9 +122,25 @@ def shared():
     return nn.Sequential(conv, nn.BatchNorm2d(3), conv, nn.BatchNorm2d(3))
 
 
+def hooked(model, name, *, before=False):
+    layer = model.get_submodule(name)
+    if before:
+        layer.register_forward_pre_hook(lambda _, inputs: (inputs[0] + 1,))
+    else:
+        layer.register_forward_hook(lambda _, inputs, output: output + 1)
+    return model
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
+        *(
+            (hooked(nn.Sequential(nn.Conv2d(3, 3, 1), nn.BatchNorm2d(3)), name, before=before), "has forward hooks")
+            for name in "01"
+            for before in (False, True)
+        ),
+        (hooked(ConvNormAct(3, 3), "conv"), "norm: it or the convolution before it has forward hooks"),
+        (hooked(NormAct(3), "norm"), "norm: it or the convolution before it has forward hooks"),
         (Wired(), "norm: it stands in no ConvNormAct and behind no Conv2d of an nn.Sequential"),
         (nn.Sequential(nn.ReLU(), nn.BatchNorm2d(3)), "1: it follows a ReLU, not a Conv2d"),
         (nn.Sequential(OtherConv(3, 3, 1), nn.BatchNorm2d(3)), "1: it follows a OtherConv, not a Conv2d"),

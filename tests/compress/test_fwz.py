@@ -1,5 +1,7 @@
 """Files of packed networks: what was written comes back, bit for bit."""
 
+import threading
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from featherweight.compress import (
     _entropy,
+    _pack,
     pack,
     packed_metadata,
     packed_tensors,
@@ -17,6 +20,7 @@ from featherweight.compress import (
 from featherweight.compress._entry import TYPES, raw_entry, shared_entry, tensor_of
 from featherweight.compress._share import plain
 from featherweight.networks import create, load_model, save_model
+from featherweight.networks._saved import build
 
 
 def same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
@@ -103,6 +107,27 @@ def test_metadata_and_batch_norms_eps_come_back(tmp_path) -> None:
     assert not again.training
     save_model(again, tmp_path / "model.safetensors", packed_metadata(tmp_path / "model.fwz"))
     assert same_state(load_model(tmp_path / "model.safetensors"), again)
+
+
+def test_what_another_thread_builds_meanwhile_is_not_counted(tmp_path, monkeypatch) -> None:
+    pack(create("lenet5_bn"), tmp_path / "model.fwz")
+    complaints = []
+
+    def elsewhere() -> None:
+        try:
+            create("mobilenet_v2", width=0.35)
+        except ValueError as error:
+            complaints.append(error)
+
+    def build_both(*given):
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        return build(*given)
+
+    monkeypatch.setattr(_pack, "build", build_both)
+    assert unpack(tmp_path / "model.fwz").name == "lenet5_bn"
+    assert complaints == []
 
 
 def test_tensors_come_one_by_one(tmp_path) -> None:

@@ -182,6 +182,11 @@ def claim_deep(header: Any) -> None:
     )
 
 
+def claim_eps(header: Any) -> None:
+    record = json.loads(header["metadata"]["featherweight"])
+    header["metadata"]["featherweight"] = json.dumps({**record, "batch_norm_eps": "x"})
+
+
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
@@ -193,6 +198,7 @@ def claim_deep(header: Any) -> None:
         (lambda header: header["metadata"].pop("featherweight"), "its metadata has no 'featherweight'"),
         (lambda header: header["metadata"].update(featherweight="[]"), "names no network that can be built"),
         (lambda header: header.update(extra=1), "it has not the two parts"),
+        (claim_eps, "the eps of batch norms is a finite number above 0; got 'x'"),
         (claim_deep, "it has more parameters than the 18 tensors of the file"),
     ],
 )

@@ -93,6 +93,7 @@ def input_scale(path):
         (pictures(4).astype(np.float64), r"float32 \['N', 1, 16, 16\] with N at least 1; got float64 \[4, 1, 16, 16\]"),
         (pictures(4)[:, :, :8], r"got float32 \[4, 1, 8, 16\]"),
         (pictures(4)[:0], r"got float32 \[0, 1, 16, 16\]"),
+        (pictures(1).tolist(), "as an array of float32; got list"),
         (pictures(4) * np.inf, "values that are not finite"),
     ],
 )

@@ -270,13 +270,22 @@ def test_weights_of_few_bits_and_adaptive_rounding(float_file, tmp_path):
     ("options", "message"),
     [
         ({"bits": 3}, "wanted 4, 5, 6, 8 bits for a weight; got 3"),
+        ({"bits": 8.0}, "wanted 4, 5, 6, 8 bits for a weight; got 8.0"),
         ({"method": "percentile", "percentile": 150.0}, "above 0 and at most 100 percent; got 150.0"),
         ({"method": "percentile", "percentile": float("nan")}, "above 0 and at most 100 percent; got nan"),
         ({"keep_float": ["tail"]}, "there is no layer tail; the layers are stem, depthwise"),
-        ({"keep_float": "head"}, "names of layers, or how many, 0 or more; got 'head'"),
+        ({"keep_float": "head"}, "names of layers, or how many, an int of 0 or more; got 'head'"),
+        ({"keep_float": np.int64(2)}, r"an int of 0 or more; got np.int64\(2\)"),
+        ({"keep_float": [2]}, r"an int of 0 or more; got \[2\]"),
         ({"keep_float": 6}, "leaves nothing to quantize: it names 6 of 6 layers"),
         ({"least_sqnr_db": 190.0}, "190 dB cannot be kept: with one layer of 6 in int8"),
         ({"ranges": {"head": (0.0, 1.0)}, "equalize": True}, "equalize cannot scale them"),
+        ({"ranges": {"stem": (0.0, 1.0), "head": (2.0, 1.0)}}, r"range of the layer head, .*; got \(2.0, 1.0\)"),
+        ({"ranges": {"head": (float("nan"), 1.0)}}, r"got \(nan, 1.0\)"),
+        ({"ranges": {"head": (0.0, float("inf"))}}, r"got \(0.0, inf\)"),
+        ({"ranges": {"head": (0.5, 1.0)}}, r"got \(0.5, 1.0\)"),
+        ({"ranges": {"head": (0.0, 0.0)}}, "not both 0; got"),
+        ({"ranges": {"head": 1.0}}, "wanted two finite numbers .* got 1.0"),
     ],
 )
 def test_choices_that_are_none(float_file, tmp_path, options, message):

@@ -128,6 +128,12 @@ def test_weights_that_cannot_be_shared() -> None:
         PackError, match=r"weight is torch.float16; weights are shared that are float32: model.float\(\)"
     ):
         share_weights(nn.Linear(64, 64).half())
+    tied = nn.Sequential(nn.Linear(64, 64), nn.Linear(64, 64))
+    tied[1].weight = tied[0].weight
+    with pytest.raises(PackError, match=r"0\.weight and 1\.weight are one tensor \(tied\)"):
+        share_weights(tied)
+    twice = nn.Sequential(tied[0], tied[0])  # one layer in two places
+    assert share_weights(twice, bits=1)[1].weight.unique().numel() <= 3
     linear = nn.Linear(64, 64)
     linear.weight.data[3, 3] = torch.nan
     with pytest.raises(PackError, match="weight has weights that are not finite"):

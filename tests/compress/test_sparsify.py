@@ -37,14 +37,14 @@ def test_a_pattern_keeps_some_of_every_few_input_channels(pattern: str, kept: in
 
 
 def test_what_does_not_divide_stays() -> None:
-    assert densities(sparsify(nn.Conv2d(128, 128, 3, groups=128), pattern="2:4")) == [1.0]
-    model = nn.Conv2d(3, 64, 3)
-    nn.init.zeros_(model.weight)
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 1), nn.Conv2d(64, 128, 3, groups=64))
+    nn.init.zeros_(model[0].weight)
     sparsifier = Sparsifier(model, pattern="2:4")
+    assert sparsifier.left == ("0.weight", "2.weight")
     sparsifier.step()
-    nn.init.ones_(model.weight)
+    nn.init.ones_(model[0].weight)
     sparsifier.step()
-    assert densities(model) == [1.0]  # what was zero at first, too
+    assert densities(model) == [1.0, 0.5, 1.0]  # what was zero at first, too
 
 
 def trained(steps: int, *, stop: int | None = None, pattern: str | None = None) -> tuple[nn.Module, list[float]]:
@@ -89,6 +89,12 @@ def test_wrong_choices_are_named() -> None:
     ):
         with pytest.raises(ValueError, match=complaint):
             Sparsifier(two(), **choices)
+    for model, complaint in (
+        (nn.Linear(31, 33), "nothing to prune: no tensor of two dimensions or more has 1024 weights"),
+        (nn.Conv2d(128, 128, 3, groups=128), "by 2:4: wanted input channels that divide by 4; got 1$"),
+    ):
+        with pytest.raises(ValueError, match=complaint):
+            sparsify(model, pattern="2:4")
     other = Sparsifier(nn.Linear(64, 64), density=0.5)
     other.step()
     with pytest.raises(ValueError, match="these masks are of another network"):

@@ -77,3 +77,20 @@ def test_without_the_model_nothing_is_compiled(written, tmp_path) -> None:
     (folder / "model.onnx").unlink()
     with pytest.raises(ModelFileError, match=r"lacks model\.onnx or model\.safetensors, the int8 model"):
         load(folder)
+
+
+@pytest.mark.skipif(c99.missing() is not None, reason=str(c99.missing()))
+def test_what_a_network_is_called_stays_in_the_comment(written, tmp_path) -> None:
+    network = {"name": "a /*/ b ??/ ???( \u202e", "options": {"*/": "/*"}}
+    folder = c99.export(written / "model.onnx", tmp_path / "model", metadata={"network": network})
+    assert "/* a / * / b ? ?/ ? ? ?( " in (folder / "model.h").read_text()
+    assert load(folder).metadata["network"] == network
+
+
+@pytest.mark.parametrize(
+    ("network", "complaint"),
+    [("mine", "network is no object: 'mine'"), ({"options": [1]}, r"options of .* network are no object: \[1\]")],
+)
+def test_a_network_that_is_no_object(written, tmp_path, network, complaint) -> None:
+    with pytest.raises(ModelFileError, match=rf"model\.onnx: the .*{complaint}"):
+        c99.export(written / "model.onnx", tmp_path / "model", metadata={"network": network})

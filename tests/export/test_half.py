@@ -5,7 +5,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from featherweight.export import ModelFileError, TargetError, export, load
+from featherweight.export import ModelFileError, TargetError, export, load, ncnn, openvino
 from featherweight.export._half import to_half
 
 X = np.array([[1.0, -2.0, 0.5]], np.float32).reshape(1, 3, 1, 1)
@@ -86,6 +86,20 @@ def test_no_weight_becomes_infinite():
     model = chain([7e4, 65504, -65504])
     assert to_half(model) == ["conv0"]
     assert [tensor.data_type for tensor in model.graph.initializer] == [TensorProto.FLOAT]
+
+
+@pytest.mark.parametrize("weights", [[1, 2, 3], [1e5, 1, 1]])  # the second stay in float32
+def test_a_file_in_float16_is_no_source(tmp_path, weights):
+    half = written(chain(weights), tmp_path)
+    for precision in ("float32", "float16"):
+        for made in (export, openvino.export):
+            with pytest.raises(
+                ModelFileError, match=rf"half.onnx is float16; {precision} is made of a file in float32"
+            ):
+                made(half, tmp_path / "again", precision=precision, metadata={})
+    with pytest.raises(ModelFileError, match=r"half.onnx is float16; ncnn takes the float32 file"):
+        ncnn.export(half, tmp_path / "again")
+    assert not (tmp_path / "again").exists()
 
 
 def test_files_that_are_something_else(tmp_path):

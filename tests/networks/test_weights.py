@@ -1,5 +1,7 @@
 """Files of our own, and weights of others that do not fit: what is refused, and that nothing changes then."""
 
+import json
+import math
 from pathlib import Path
 
 import pytest
@@ -151,7 +153,13 @@ def test_model_that_cannot_be_built_again_is_not_saved(model: nn.Module, tmp_pat
     model.stem.norm.eps = 0.5
     with pytest.raises(ValueError, match=r"batch norms of this mobilenet_v2 have different eps: \[1e-05, 0\.5\]"):
         save_model(model, path)
-    model.stem.norm.eps = 1e-5
+    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.eps = 0.0
+    with pytest.raises(ValueError, match=r"the eps of batch norms is a finite number above 0; got 0\.0"):
+        save_model(model, path)
+    for norm in norms:
+        norm.eps = 1e-5
     model.body[0] = nn.Identity()
     with pytest.raises(
         ValueError, match=r"was changed since create\('mobilenet_v2', \.\.\.\) made it, first at body\.0"
@@ -181,6 +189,11 @@ def test_files_that_are_not_ours_are_refused(model: nn.Module, tmp_path: Path) -
                 read(path)
     with safetensors.safe_open(save_model(model, tmp_path / "good.safetensors"), "pt") as file:
         metadata = file.metadata()
+    for eps in ("x", None, True, 0, -1e-5, math.inf, math.nan, 10**400):
+        record = {**json.loads(metadata["featherweight"]), "batch_norm_eps": eps}
+        safetensors.torch.save_file(model.state_dict(), path, {"featherweight": json.dumps(record)})
+        with pytest.raises(ValueError, match=r"model\.safetensors: the eps of batch norms is a finite number above 0"):
+            load_model(path)
     safetensors.torch.save_file({"x": torch.zeros(1)}, path, metadata)
     with pytest.raises(ValueError, match=r"the weights in .* do not fit its network mobilenet_v2"):
         load_model(path)

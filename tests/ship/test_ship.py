@@ -90,6 +90,19 @@ def test_what_fails_for_one_file_does_not_stop_the_others(model, pictures, tmp_p
     assert not (tmp_path / "int8.onnx").exists()
 
 
+def test_a_file_whose_bytes_cannot_be_told_does_not_stop_the_others(model, pictures, tmp_path, monkeypatch) -> None:
+    def shipped_bytes(path: Path) -> int:
+        if path.name == "half.onnx":
+            raise c99.CompilerError("there is no size here")
+        return 7
+
+    monkeypatch.setattr(ONNX.code(), "shipped_bytes", shipped_bytes, raising=False)
+    files = [(ONNX, "float16", tmp_path / "half.onnx"), (ONNX, "float32", tmp_path / "float.onnx")]
+    refused, made = write_files(model, files, pictures, metadata=METADATA)
+    assert (refused.good, refused.error) == (False, "there is no size here")
+    assert (made.good, made.bytes) == (True, 7)
+
+
 def test_a_single_failure_is_raised(model, pictures, tmp_path) -> None:
     lacking = ONNX._replace(packages=("no_such_package",))
     with pytest.raises(TargetError, match="'no_such_package' is not installed"):
@@ -130,6 +143,15 @@ def test_a_process_that_cannot_measure_says_why(tmp_path) -> None:
     (tmp_path / "m.onnx").write_bytes(b"no model")
     with pytest.raises(MeasurementError, match=r"m.onnx: .* is not an ONNX model"):
         peak_memory_bytes(ONNX, tmp_path / "m.onnx", 1)
+
+
+def test_what_a_runtime_prints_is_no_measurement(tmp_path, monkeypatch, written) -> None:
+    (tmp_path / "loud.py").write_text("print('hello')")
+    (tmp_path / "late.py").write_text("import atexit; atexit.register(print, 'bye')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert peak_memory_bytes(ONNX._replace(packages=("loud",)), written[0].file, 1) > 0
+    with pytest.raises(MeasurementError, match=r"model\.onnx: .* ended with 'bye'; wanted bytes"):
+        peak_memory_bytes(ONNX._replace(packages=("late",)), written[0].file, 1)
 
 
 @pytest.mark.parametrize(

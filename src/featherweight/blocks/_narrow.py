@@ -31,7 +31,7 @@ def set_widths(model: nn.Module, widths: Mapping[str, Sequence[int]]) -> None:
             shows, then those of each copied part; an `InterleavedGroupConv` the channels of a primary partition; a
             `LearnedGroupConv` the channels that it reads; a head those that its classifier reads.
     Raises: ValueError: no such layer, one without widths, another number of them, or a width that is not from 1 to what
-        the layer has.
+        the layer has; the network is then as it was.
 
     Example:
         >>> import torch
@@ -45,6 +45,16 @@ def set_widths(model: nn.Module, widths: Mapping[str, Sequence[int]]) -> None:
     for name in widths:
         if name not in modules:
             raise ValueError(f"a width is for {name!r}, but the network has no such layer")
+    was = [(one, {**one.__dict__}, {**one._parameters}, {**one._buffers}) for one in map(modules.__getitem__, widths)]
+    try:
+        _set_widths(modules, widths)
+    except Exception:
+        for module, attributes, parameters, buffers in was:
+            module.__dict__.update(attributes, _parameters=parameters, _buffers=buffers)
+        raise
+
+
+def _set_widths(modules: dict[str, nn.Module], widths: Mapping[str, Sequence[int]]) -> None:
     for name in reversed(modules):  # parts before the whole
         if name in widths:
             module = modules[name]

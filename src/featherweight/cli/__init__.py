@@ -56,7 +56,7 @@ Exit codes:
   0    done
   1    failed; one line on standard error says why
   2    wrong usage: an unknown command, option, network or value
-  3    done, but the budget or a bound is not met (fit, ship)
+  3    done, but the budget or a bound is not met (fit, prune, ship)
   130  interrupted
 """
 

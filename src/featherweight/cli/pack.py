@@ -53,6 +53,8 @@ def pack(
         path = out or model.with_suffix(".fwz")
         if path.exists() and path.samefile(model):
             raise UsageError(f"--out {path} is the network itself")
+        if path.suffix != ".fwz":
+            raise UsageError(f"--out is a packed network, FILE.fwz; got {str(path)!r}")
         check_choices(density, bits)
     path.parent.mkdir(parents=True, exist_ok=True)
     with progress_bar("packing") as show:

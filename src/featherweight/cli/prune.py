@@ -1,5 +1,6 @@
 """`featherweight prune`: a network with fewer channels, within a budget, and trained again."""
 
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from featherweight._fit._learner import Learner
     from featherweight.compress import Pruned
 
+Importance = StrEnum("Importance", ["magnitude", "taylor"])
+NOT_MET = 3  # exit code: the latency, measured at last, is above its bound
 LATENCY_SECONDS = 1.0  # of measuring, each time
 TAYLOR_BATCHES = 16
 
@@ -37,7 +40,7 @@ def prune(
         str | None, typer.Option(help="The pictures that it was trained on, a folder or 'digits': to see accuracy.")
     ] = None,
     importance: Annotated[
-        str | None,
+        Importance | None,
         typer.Option(help="taylor: what channels do to the loss, with --data the default; magnitude: of the weights."),
     ] = None,
     retrain: Annotated[str | None, typer.Option(help="Train it again with --data, for so long: 90s, 10min.")] = None,
@@ -55,6 +58,7 @@ def prune(
     The result is a network as before with smaller tensors, in a file that every other command takes. Channels that are
     tied, by a sum, a shuffle, a depthwise layer, go together; what cannot go is listed with its reason. Without
     training again, half of a network is of little use: --retrain, or `featherweight train --network` with the file.
+    Latency is measured again at last; if it is above --max-latency with all removed that can be, the exit code is 3.
 
     \b
     Examples:
@@ -70,14 +74,14 @@ def prune(
             raise UsageError(f"--out is a network, FILE.safetensors; got {str(path)!r}")
         if path.exists() and path.samefile(model):
             raise UsageError(f"--out {path} is the network itself")
-        importance = importance or ("taylor" if data else "magnitude")
-        if data is None and (retrain or importance == "taylor"):
+        by = importance or Importance("taylor" if data else "magnitude")
+        if data is None and (retrain or by == "taylor"):
             raise UsageError(f"{'--retrain' if retrain else '--importance taylor'} needs pictures: --data")
         seconds = training_seconds(retrain)
     path.parent.mkdir(parents=True, exist_ok=True)
     with messages_to_stderr():
         learner, side = (None, None) if data is None else learner_of(model, data)
-        result = _prune(network, learner, side, budget, importance=importance, round_to=round_to, keep=keep or [])
+        result = _prune(network, learner, side, budget, importance=by.value, round_to=round_to, keep=keep or [])
         accuracy = _accuracies(network, result.model, learner, side, seconds)
     from featherweight.networks import save_model
 
@@ -86,6 +90,9 @@ def prune(
         print_json({"source": str(model), "file": str(path), "accuracy": accuracy, **result.to_dict()})
     else:
         _print(result, accuracy, path)
+    if not result.fast_enough:
+        note(_too_slow(result))
+        raise typer.Exit(NOT_MET)
 
 
 def _budget(**words: str | None) -> dict[str, Any]:
@@ -177,6 +184,14 @@ def _accuracies(
         learner.stage(pruned, side, learner.recipe(pruned, 1, again=True), seconds=seconds)
         found["retrained"] = learner.evaluate(pruned, side, "test").accuracy
     return found
+
+
+def _too_slow(result: "Pruned") -> str:
+    from featherweight._units import format_seconds
+
+    assert result.latency_after_seconds is not None and result.latency_bound_seconds is not None
+    now, most = (format_seconds(seconds) for seconds in (result.latency_after_seconds, result.latency_bound_seconds))
+    return f"all is removed that can be, and the latency, measured again, is {now}; wanted at most {most}"
 
 
 def _print(result: "Pruned", accuracy: dict[str, float], path: Path) -> None:

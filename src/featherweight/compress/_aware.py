@@ -13,6 +13,7 @@ from ._weights import BITS, largest_level
 
 MOMENTUM = 0.05  # of a batch in the running ends of an activation
 LEVELS = 255
+SMALLEST = 1e-30  # scale of an activation: where an input was always zero
 
 
 class QuantizationAware(nn.Module):
@@ -32,7 +33,7 @@ class QuantizationAware(nn.Module):
         for name, layer in network.named_modules():
             if type(layer) in ROUNDED:
                 layer.__class__ = ROUNDED[type(layer)]
-                layer.rounded_input = RoundedInput(name)
+                layer.rounded_input = RoundedInput(name).to(layer.weight.device)
                 layer.rounded_weight = RoundedWeight(largest_level(bits, depthwise=_is_depthwise(layer)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,9 +57,9 @@ class QuantizationAware(nn.Module):
         """
         seen = {name: layer.rounded_input for name, layer in _rounded_layers(self.network)}
         found = {name: (float(one.lowest), float(one.highest)) for name, one in seen.items()}
-        if unseen := [name for name, (low, high) in found.items() if low >= high]:
+        if unseen := [name for name, (low, high) in found.items() if low > high]:
             raise QuantizationError(f"no batch in train mode has reached the layers {', '.join(unseen)}")
-        return found
+        return {name: (low, max(high, low + LEVELS * SMALLEST)) for name, (low, high) in found.items()}
 
 
 def quantization_aware(model: nn.Module, *, bits: int = 8) -> QuantizationAware:
@@ -88,8 +89,8 @@ def quantization_aware(model: nn.Module, *, bits: int = 8) -> QuantizationAware:
         >>> aware.converted()(torch.randn(1, 1, 32, 32)).shape, len(aware.ranges())
         (torch.Size([1, 2]), 26)
     """
-    if bits not in BITS:
-        raise QuantizationError(f"wanted {', '.join(map(str, BITS))} bits for a weight; got {bits}")
+    if not isinstance(bits, int) or bits not in BITS:
+        raise QuantizationError(f"wanted {', '.join(map(str, BITS))} bits for a weight; got {bits!r}")
     folded = fold_batch_norm(model).train()
     if not any(type(module) in ROUNDED for module in folded.modules()):
         raise QuantizationError("no layer to round: the network has neither Conv2d nor Linear")
@@ -139,7 +140,7 @@ class RoundedInput(nn.Module):
             raise QuantizationError(
                 f"no batch in train mode has reached the layer {self.layer}: its range is not known"
             )
-        scale = ((self.highest - self.lowest) / LEVELS).clamp_min(1e-30)
+        scale = ((self.highest - self.lowest) / LEVELS).clamp_min(SMALLEST)
         zero = torch.round(-self.lowest / scale).clamp(0, LEVELS).int()
         rounded: Tensor = torch.fake_quantize_per_tensor_affine(x, scale, zero, 0, LEVELS)
         return rounded

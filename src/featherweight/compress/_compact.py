@@ -1,5 +1,6 @@
 """A smaller ONNX file of the same graph: in an int8 file of a small network, names are a quarter of the bytes."""
 
+from itertools import count
 from typing import TYPE_CHECKING
 
 from featherweight._extras import require
@@ -22,11 +23,14 @@ def compact(graph: "GraphProto") -> None:
     for tensor in graph.initializer:
         if len(tensor.dims) > 1:
             names[tensor.name] = tensor.name.removesuffix("_quantized")
-    taken = len(names)
+    kept = {*names.values()}
+    numbers = (number for number in map("{:x}".format, count()) if number not in kept)
 
     def short(name: str) -> str:
         name = shared.get(name, name)
-        return names.setdefault(name, f"{len(names) - taken:x}")
+        if name not in names:
+            names[name] = next(numbers)
+        return names[name]
 
     for node in graph.node:
         node.name = ""

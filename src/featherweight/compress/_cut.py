@@ -15,6 +15,7 @@ from featherweight.blocks import set_widths
 from ._channel_rules import RULES
 from ._channels import Channels, Following, Layer, PruneError, Ties
 from ._replace import InputSize
+from ._share import tied
 
 Places = NDArray[np.intp]
 
@@ -38,10 +39,14 @@ class Anatomy:
     Args:
         model: not changed.
         shape: (channels, height, width) of a picture; the smallest that the network takes is enough.
-    Raises: PruneError: its channels cannot be followed.
+    Raises: PruneError: its channels cannot be followed, or two of its layers have one tensor (tied).
     """
 
     def __init__(self, model: nn.Module, shape: tuple[int, int, int]) -> None:
+        for one, other in tied(model):
+            raise PruneError(
+                f"{one} and {other} are one tensor (tied); those that pruning cuts belong to one layer each"
+            )
         self.model, self.shape, self.ties = model, shape, Ties()
         following = Following(model, self.ties, RULES)
         following.follow(shape)

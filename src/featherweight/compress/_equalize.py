@@ -75,7 +75,8 @@ def _largest(model: "ModelProto", pictures: Float, flow: Flow) -> Factors:
     takings = [taking for taking in flow.takings if flow.free[taking.channels].any()]
     for batch in run(model, pictures, list(dict.fromkeys(taking.layer.input for taking in takings))):
         for layer, channels in takings:
-            np.maximum.at(seen, channels, np.abs(batch[layer.input]).max(axis=(0, 2, 3)))
+            values = np.abs(batch[layer.input])
+            np.maximum.at(seen, channels, values.max(axis=(0, *range(2, values.ndim))))
     return seen
 
 

@@ -87,11 +87,10 @@ def _passed(
     graph: Graph, node: "NodeProto", known: dict[str, Numbers], bounds: NDArray[np.float64]
 ) -> dict[str, Numbers] | None:
     """Return the channels of what comes out of an operator; None: a factor does not pass it, or its way is unknown."""
-    names = [name for name in node.input if name]
-    if node.op_type not in RULES or not all(name in known or graph.is_constant(name) for name in names):
+    if node.op_type not in RULES or not all(name in known or graph.is_constant(name) for name in node.input):
         return None
-    taken = [known[name] for name in names if name in known]
-    constants = [graph.constant(name) for name in names if name not in known]
+    taken = [known[name] for name in node.input if name in known]
+    constants = [graph.constant(name) for name in node.input if name not in known]
     if not taken:
         return None
     if node.op_type == "Clip":
@@ -123,8 +122,8 @@ def _split(taken: Sequence[Numbers], constants: Constants, given: Given) -> list
 
 
 def _slice(taken: Sequence[Numbers], constants: Constants, _given: Given) -> list[Numbers] | None:
-    start, stop, axes, *steps = (values.tolist() for values in constants)
-    flat = taken[0].ndim == 1 and axes == [1] and steps in ([], [[1]])
+    start, stop, *others = (values.tolist() for values in constants)  # others: axes, steps
+    flat = taken[0].ndim == 1 and others in ([[1]], [[1], [1]])
     return [taken[0][start[0] : stop[0]]] if flat else None
 
 
@@ -135,7 +134,7 @@ def _reshape(taken: Sequence[Numbers], constants: Constants, _given: Given) -> l
 
 def _transpose(taken: Sequence[Numbers], _constants: Constants, given: Given) -> list[Numbers] | None:
     order, last = given.get("perm", []), taken[0].ndim + 1
-    if order[:1] != [0] or order[-2:] != [last, last + 1]:
+    if order[:1] != [0] or order[last:] != [last, last + 1]:
         return None
     return [taken[0].transpose([axis - 1 for axis in order[1:-2]])]
 

@@ -11,6 +11,7 @@ from torch import nn
 from featherweight.blocks import AdderConv2d, ConvNormAct, MitchellConv2d, NormAct
 
 UNSCALED = (AdderConv2d, MitchellConv2d)  # filters times s do not give outputs times s
+HOOKED = "it or the convolution before it has forward hooks, which would see other values"
 
 
 class FoldError(ValueError):
@@ -47,7 +48,9 @@ def fold_batch_norm(model: nn.Module, *, strict: bool = True) -> nn.Module:
     uses = Counter(id(module) for _, module in folded.named_modules(remove_duplicate=False))
     left: dict[str, str] = {}
     for path, owner in folded.named_modules():
-        if isinstance(owner, NormAct):
+        if isinstance(owner, NormAct) and _hooked(owner.norm):
+            left[f"{path}.norm".lstrip(".")] = HOOKED
+        elif isinstance(owner, NormAct):
             owner.norm = _scale_and_shift(owner.norm)  # type: ignore[assignment]
         for conv_name, norm_name in _pairs(owner):
             conv, norm = getattr(owner, conv_name), getattr(owner, norm_name)
@@ -86,7 +89,13 @@ def _obstacle(conv: nn.Module, norm: nn.BatchNorm1d | nn.BatchNorm2d, uses: Coun
         return "it keeps no running statistics (track_running_stats=False)"
     if uses[id(conv)] > 1 or uses[id(norm)] > 1:
         return "it or the convolution before it is used in more than one place"
+    if _hooked(conv, norm):
+        return HOOKED
     return None
+
+
+def _hooked(*modules: nn.Module) -> bool:
+    return any(module._forward_hooks or module._forward_pre_hooks for module in modules)
 
 
 def _scale_and_shift(norm: nn.BatchNorm2d) -> nn.Conv2d:

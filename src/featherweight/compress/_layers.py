@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")  # operators whose second input is a weight
-BATCH = 32  # pictures per call of the runtime
+BATCH = 32  # pictures per call of the runtime, where the model takes any number
 
 Float = NDArray[np.float32]
 
@@ -145,12 +145,13 @@ def run(model: "ModelProto", pictures: Float, wanted: Sequence[str]) -> Iterator
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 4  # what goes wrong comes as an exception
     session = onnxruntime.InferenceSession(tapped.SerializeToString(), options, providers=["CPUExecutionProvider"])
-    [given] = [value.name for value in session.get_inputs()]
-    inputs = [name for name in wanted if name == given]
-    others = [name for name in wanted if name != given]
-    for start in range(0, len(pictures), BATCH):
-        batch = pictures[start : start + BATCH]
-        found = dict(zip(others, session.run(others, {given: batch}), strict=True)) if others else {}
+    [given] = session.get_inputs()
+    step = given.shape[0] if isinstance(given.shape[0], int) else BATCH
+    inputs = [name for name in wanted if name == given.name]
+    others = [name for name in wanted if name != given.name]
+    for start in range(0, len(pictures), step):
+        batch = pictures[start : start + step]
+        found = dict(zip(others, session.run(others, {given.name: batch}), strict=True)) if others else {}
         yield {**dict.fromkeys(inputs, batch), **found}
 
 

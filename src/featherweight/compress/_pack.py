@@ -1,6 +1,7 @@
 """Deep Compression of a whole network into one file, and back."""
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -184,11 +185,11 @@ def _blank(header: Header, path: str | os.PathLike[str]) -> nn.Module:
 @contextmanager
 def _no_more_parameters_than(tensors: int) -> Iterator[None]:
     """Stop the building of a network that has more parameters than a file has tensors."""
-    registered = 0
+    registered, thread = 0, threading.get_ident()
 
     def count(*_: object) -> None:
         nonlocal registered
-        registered += 1
+        registered += threading.get_ident() == thread  # the hook is the whole process'
         if registered > 2 * tensors:  # some are replaced while a network is built
             raise ValueError(f"it has more parameters than the {tensors} tensors of the file")
 

@@ -57,7 +57,9 @@ def prune(
     wired as the network: it is the network with those channels zero, and an ordinary module with smaller tensors.
 
     Of what is left to remove, that goes first which is missed least for what it costs. The number of removals is found
-    by bisection on the pruned copy itself: its multiply-adds and bytes are counted, its latency is measured.
+    by bisection on the pruned copy itself: its multiply-adds and bytes are counted, its latency is measured. The
+    latency of what was found is measured again, and while it is above its bound, more is removed; where nothing is left
+    to remove, `Pruned.fast_enough` says so.
 
     Pruned to half and more, a network has to be trained again: `featherweight.train.train`, or `featherweight train`.
 
@@ -108,14 +110,16 @@ def prune(
     if not bounds:
         raise ValueError("no budget: give multiply_adds, params, size_bytes or latency_seconds, above 0")
     anatomy = Anatomy(model, picture_shape(model, input_size))
+    kept = _kept(anatomy, keep)
     scores = scores_of(anatomy, importance, batches, loss)
-    found = families(anatomy, scores, round_to=round_to, kept=_kept(anatomy, keep))
+    found = families(anatomy, scores, round_to=round_to, kept=kept)
     order: Saving = {"latency_seconds": "time", "multiply_adds": "multiply_adds"}.get(
         _tightest(bounds, model).what, "params"
     )  # type: ignore[assignment]
     steps = list(removals(anatomy, found, scores, sizes_of(anatomy, before, order), least_left=least_left))
     roots = [[unit.root for unit in step] for step in steps]
-    pruned = anatomy.without(_fewest(anatomy, roots, bounds, progress))
+    count = _fewest(anatomy, roots, bounds, progress)
+    pruned, latency_after = _confirmed(anatomy, roots, count, latency, latency_seconds)
     return Pruned(
         model=pruned,
         importance=importance,
@@ -126,7 +130,8 @@ def prune(
         weights_before=weight_bytes(model),
         weights_after=weight_bytes(pruned),
         latency_before_seconds=latency(model) if latency else None,
-        latency_after_seconds=latency(pruned) if latency else None,
+        latency_after_seconds=latency_after,
+        latency_bound_seconds=latency_seconds,
     )
 
 
@@ -172,15 +177,12 @@ def _kept(anatomy: Anatomy, keep: str | Sequence[str]) -> frozenset[str]:
 
 def _fewest(
     anatomy: Anatomy, steps: Sequence[Sequence[int]], bounds: Sequence[_Bound], progress: Progress | None
-) -> set[int]:
-    """Return what the fewest steps remove that meet the budget, found by bisection."""
+) -> int:
+    """Return the fewest steps that meet the budget, found by bisection."""
     looks = len(steps).bit_length() + 1
 
-    def removed(count: int) -> set[int]:
-        return {root for step in steps[:count] for root in step}
-
     def missed(count: int) -> list[str]:
-        made = anatomy.without(removed(count), check=False)
+        made = anatomy.without(_removed(steps, count), check=False)
         values = [(bound, bound.measure(made)) for bound in bounds]
         return [
             f"{bound.what} {bound.write(value)}, wanted {bound.write(bound.most)}"
@@ -199,7 +201,26 @@ def _fewest(
         too_few, enough = (middle, enough) if missed(middle) else (too_few, middle)
     if progress:
         progress(1.0)
-    return removed(enough)
+    return enough
+
+
+def _confirmed(
+    anatomy: Anatomy, steps: Sequence[Sequence[int]], count: int, latency: Measure | None, most: float | None
+) -> tuple[nn.Module, float | None]:
+    """Return the network after so many steps and its latency; of more steps while that, measured anew, is too much."""
+    more = 1
+    while True:
+        pruned = anatomy.without(_removed(steps, count))
+        if latency is None or most is None:
+            return pruned, None
+        seconds = latency(pruned)
+        if seconds <= most or count == len(steps):
+            return pruned, seconds
+        count, more = min(count + more, len(steps)), 2 * more
+
+
+def _removed(steps: Sequence[Sequence[int]], count: int) -> set[int]:
+    return {root for step in steps[:count] for root in step}
 
 
 def _narrowed(anatomy: Anatomy, pruned: nn.Module) -> Iterator[Narrowed]:

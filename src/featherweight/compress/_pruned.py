@@ -40,6 +40,7 @@ class Pruned:
         before: cost of one picture; `after` likewise.
         weights_before: bytes of all that is in the state dict; `weights_after` likewise.
         latency_before_seconds: as measured by the function given, None without one; `latency_after_seconds` likewise.
+        latency_bound_seconds: the most there may be, None without one.
     """
 
     model: nn.Module = field(repr=False)
@@ -52,6 +53,14 @@ class Pruned:
     weights_after: int
     latency_before_seconds: float | None = None
     latency_after_seconds: float | None = None
+    latency_bound_seconds: float | None = None
+
+    @property
+    def fast_enough(self) -> bool:
+        """Whether the latency, measured at last, is within its bound; True without one."""
+        if self.latency_after_seconds is None or self.latency_bound_seconds is None:
+            return True
+        return self.latency_after_seconds <= self.latency_bound_seconds
 
     def total_rows(self) -> Iterator[tuple[str, ...]]:
         """Write a heading, then a row for each cost: what it was, what it is, and the share that is left."""
@@ -99,5 +108,9 @@ class Pruned:
             "before": self.before.to_dict(),
             "after": self.after.to_dict(),
             "weights_bytes": {"before": self.weights_before, "after": self.weights_after},
-            "latency_seconds": {"before": self.latency_before_seconds, "after": self.latency_after_seconds},
+            "latency_seconds": {
+                "before": self.latency_before_seconds,
+                "after": self.latency_after_seconds,
+                "bound": self.latency_bound_seconds,
+            },
         }

@@ -11,10 +11,11 @@ import numpy as np
 from featherweight._extras import require
 
 from ._layers import WEIGHTED, Float, Graph
-from ._ranges import Range
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
+
+    from ._ranges import Range
 
 
 class QuantizationError(ValueError):
@@ -36,7 +37,7 @@ def prepared(path: str | os.PathLike[str]) -> "ModelProto":
 
 def to_int8(
     model: "ModelProto",
-    ranges: Mapping[str, Range],
+    ranges: Mapping[str, "Range"],
     scales: Mapping[str, Float],
     keep_float: Collection[str] = (),
 ) -> "ModelProto":

@@ -1,5 +1,6 @@
 """Int8 quantization: weights and activations in 8 bits, all that is chosen chosen by what real pictures lose."""
 
+import math
 import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +15,7 @@ from featherweight._files import write_atomically
 from ._compact import compact
 from ._four_bits import store_in_four_bits
 from ._qdq import QuantizationError, prepared
-from ._ranges import METHODS, Method
+from ._ranges import METHODS, Method, Range
 from ._sensitivity import LayerSensitivity
 from ._ways import Progress, Tried, Work, choose, keep
 from ._weights import BITS
@@ -22,6 +23,7 @@ from ._weights import BITS
 if TYPE_CHECKING:
     from onnx import ModelProto
 
+LEAST_OPSET = 13
 NEAR_DB = 25.0  # of the logits above their noise; under that, rounding weights to the nearest is not good enough
 
 
@@ -120,39 +122,40 @@ def quantize(
         report: is given what was done.
         progress: is told the name of a step and the share of it that is done.
     Returns: `int8_onnx` as a Path.
-    Raises: QuantizationError: pictures that the model does not take, a choice that is none, a bound that cannot be
-        kept, or a model that would stay in float.
+    Raises: QuantizationError: a file that is no model of one input, pictures that it does not take, activations that
+        are not finite, a choice that is none, a bound that cannot be kept, or a model that would stay in float.
     """
-    onnx = require("onnx", extra="export")
-    model = onnx.load(float_onnx)
-    _check(model, calibration)
     check_choices(method, bits, keep_float)
     if not 0 < percentile <= 100:
         raise QuantizationError(
             f"percentile is a share of the values, above 0 and at most 100 percent; got {percentile}"
         )
+    learned = {name: _learned(name, ends) for name, ends in (ranges or {}).items()}
+    if learned and equalize:
+        raise QuantizationError("learned ranges are of channels as they were trained: equalize cannot scale them")
+    onnx = require("onnx", extra="export")
+    model = _read(float_onnx)
+    _check(model, calibration)
     work = Work(prepared(float_onnx), calibration, bits, percentile, correct_bias=correct_bias, progress=progress)
     methods = METHODS if method == "auto" else (method,)
     names = {layer.name for layer in work.layers}
-    if ranges and not names & ranges.keys():
-        raise QuantizationError(f"none of the ranges is of a layer: they are of {', '.join(ranges)}")
-    if ranges and equalize:
-        raise QuantizationError("learned ranges are of channels as they were trained: equalize cannot scale them")
-    way, tried = choose(work, methods, False if ranges else equalize, ranges or {})
+    if learned and not names & learned.keys():
+        raise QuantizationError(f"none of the ranges is of a layer: they are of {', '.join(learned)}")
+    way, tried = choose(work, methods, False if learned else equalize, learned)
     if adaround is None:
-        adaround = not ranges and (bits < 8 or max(one.sqnr_db for one in tried) < NEAR_DB)
+        adaround = not learned and (bits < 8 or max(one.sqnr_db for one in tried) < NEAR_DB)
     if adaround:
         way = work.rounded_adaptively(way)
     if keep_float is not None and not isinstance(keep_float, int):
         keep_float = tuple(dict.fromkeys(keep_float))
-    if keep_float is None and (bits < 8 or ranges or least_sqnr_db is not None):
+    if keep_float is None and (bits < 8 or learned or least_sqnr_db is not None):
         keep_float = ()
     kept, measured = keep(work, way, keep_float, least_sqnr_db, sensitivity=sensitivity)
     quantized = work.quantized(way, kept)
     done = QuantizationReport(
         path=Path(int8_onnx), method=way.method, equalized=way.equalized, correct_bias=correct_bias or adaround,
         adaround=adaround, bits=bits, kept_float=kept, layers=len(work.layers), sqnr_db=work.sqnr_db(quantized),
-        unused_ranges=tuple(sorted((ranges or {}).keys() - names)), tried=tried, sensitivity=measured,
+        unused_ranges=tuple(sorted(learned.keys() - names)), tried=tried, sensitivity=measured,
     )  # fmt: skip
     _describe(quantized, model)
     if bits == 4:
@@ -165,27 +168,69 @@ def quantize(
     return path
 
 
-def _check(model: "ModelProto", calibration: np.ndarray) -> None:
-    wanted = [dim.dim_value for dim in model.graph.input[0].type.tensor_type.shape.dim][1:]
-    if calibration.dtype != np.float32 or list(calibration.shape[1:]) != wanted or not len(calibration):
-        raise QuantizationError(
-            f"wanted calibration pictures as float32 {['N', *wanted]} with N at least 1; "
-            f"got {calibration.dtype} {list(calibration.shape)}"
-        )
-    if not np.isfinite(calibration).all():
-        raise QuantizationError("the calibration pictures have values that are not finite")
-    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
-        raise QuantizationError("the model is quantized already; give the float model")
-
-
 def check_choices(method: str, bits: int, keep_float: Collection[str] | int | None) -> None:
     """Refuse what no model could be quantized with. Raises: QuantizationError."""
     if method not in ("auto", *METHODS):
         raise QuantizationError(f"unknown calibration method {method!r}; known: auto, {', '.join(METHODS)}")
-    if bits not in BITS:
-        raise QuantizationError(f"wanted {', '.join(map(str, BITS))} bits for a weight; got {bits}")
-    if isinstance(keep_float, str) or (isinstance(keep_float, int) and keep_float < 0):
-        raise QuantizationError(f"keep_float is names of layers, or how many, 0 or more; got {keep_float!r}")
+    if not isinstance(bits, int) or bits not in BITS:
+        raise QuantizationError(f"wanted {', '.join(map(str, BITS))} bits for a weight; got {bits!r}")
+    if isinstance(keep_float, Collection) and not isinstance(keep_float, str):
+        fits = all(isinstance(name, str) for name in keep_float)
+    else:
+        fits = keep_float is None or (isinstance(keep_float, int) and keep_float >= 0)
+    if not fits:
+        raise QuantizationError(f"keep_float is names of layers, or how many, an int of 0 or more; got {keep_float!r}")
+
+
+def _learned(layer: str, ends: tuple[float, float]) -> Range:
+    try:
+        lowest, highest = map(float, ends)
+    except (TypeError, ValueError):
+        lowest = highest = math.nan
+    if not -math.inf < lowest <= 0 <= highest < math.inf or lowest == highest:
+        raise QuantizationError(
+            f"wanted two finite numbers as the range of the layer {layer}, lowest <= 0 <= highest, not both 0; "
+            f"got {ends!r}"
+        )
+    return Range(lowest, highest)
+
+
+def _read(path: str | os.PathLike[str]) -> "ModelProto":
+    onnx = require("onnx", extra="export")
+    problem = require("google.protobuf.message", extra="export").DecodeError
+    try:
+        model: ModelProto = onnx.load(path)
+    except problem as error:
+        raise QuantizationError(f"{path} is not an ONNX model: {error}") from error
+    return model
+
+
+def _check(model: "ModelProto", calibration: np.ndarray) -> None:
+    stored = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in stored]
+    shapes = [[dim.dim_value for dim in one.type.tensor_type.shape.dim] for one in (*inputs, *model.graph.output[:1])]
+    if len(inputs) != 1 or len(shapes) != 2 or min(map(len, shapes)) < 2:
+        raise QuantizationError(
+            f"wanted a model of one input [N, ...] with logits [N, classes, ...]; got {len(inputs)} inputs and "
+            f"{len(model.graph.output)} outputs, of the shapes {shapes} where 0 is any size"
+        )
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.node):
+        raise QuantizationError("the model is quantized already; give the float model")
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    if opset < LEAST_OPSET:
+        raise QuantizationError(f"a scale per channel needs opset {LEAST_OPSET} of ONNX; the model is of {opset}")
+    if not isinstance(calibration, np.ndarray):
+        raise QuantizationError(f"wanted calibration pictures as an array of float32; got {type(calibration).__name__}")
+    batch, *wanted = shapes[0]
+    fits = calibration.dtype == np.float32 and list(calibration.shape[1:]) == wanted
+    if not fits or not len(calibration) or len(calibration) % max(batch, 1):
+        raise QuantizationError(
+            f"wanted calibration pictures as float32 {['N', *wanted]} with N "
+            f"{f'a multiple of {batch}' if batch > 1 else 'at least 1'}; "
+            f"got {calibration.dtype} {list(calibration.shape)}"
+        )
+    if not np.isfinite(calibration).all():
+        raise QuantizationError("the calibration pictures have values that are not finite")
 
 
 def _describe(quantized: "ModelProto", model: "ModelProto") -> None:

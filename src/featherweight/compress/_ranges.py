@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._layers import Float, Graph, activations, run
+from ._qdq import QuantizationError
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
@@ -51,7 +52,10 @@ class Observed(NamedTuple):
 
 
 def observe(model: "ModelProto", pictures: Float, *, only_ends: bool = False) -> Observed:
-    """Run a float model on pictures [N, C, H, W] and look at every activation; "minmax" needs `only_ends`."""
+    """Run a float model on pictures [N, C, H, W] and look at every activation; "minmax" needs `only_ends`.
+
+    Raises: QuantizationError: an activation is not finite.
+    """
     ends = _ends(run(model, pictures, activations(model)))
     return Observed(ends, {} if only_ends else _histograms(run(model, pictures, list(ends)), ends))
 
@@ -103,6 +107,10 @@ def _ends(batches: Iterable[dict[str, Float]]) -> dict[str, Range]:
     for batch in batches:
         for name, values in batch.items():
             low, high = float(values.min()), float(values.max())
+            if not np.isfinite([low, high]).all():
+                raise QuantizationError(
+                    f"the activation {name} is not finite on the calibration pictures: it goes from {low} to {high}"
+                )
             before = ends.get(name, Range(low, high))
             ends[name] = Range(min(before.lowest, low), max(before.highest, high))
     return ends

@@ -1,5 +1,6 @@
 """Adaptive rounding: each weight up or down so that the layer's output stays, not so that the weight does."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -48,7 +49,8 @@ def round_adaptively(
     The error E[(W x - W' x')^2], with x' from the layers that are rounded already, is quadratic in the whole numbers of
     W' (equation 20 of AdaRound). From the nearest numbers on, the move of one weight by one step that lowers it most is
     made, until none does: coordinate descent in place of AdaRound's relaxation by gradients. There is nothing to tune,
-    no layer is worse than with the nearest numbers, and the same pictures give the same weights.
+    no layer is worse than with the nearest numbers, and the same pictures give the same weights. A MatMul whose weight
+    is no matrix keeps the nearest.
 
     Args:
         model: float; left as it is.
@@ -72,6 +74,10 @@ def round_adaptively(
         if layer.weight in weights:
             continue
         weight = graph.constant(layer.weight)
+        if layer.op_type == "MatMul" and weight.ndim != 2:
+            weights[layer.weight] = snap(weight, scales[layer.weight], layer.axis, largest_level(bits))
+            graph.set_constant(layer.weight, weights[layer.weight])
+            continue
         moments = _Inputs(layer, nodes[layer.node], weight).moments(model, rounded, pictures)
         weights[layer.weight] = better_rounded(weight, scales[layer.weight], layer, bits, moments)
         graph.set_constant(layer.weight, weights[layer.weight])
@@ -154,12 +160,12 @@ class _Inputs:
         x = torch.from_numpy(values)
         if self.layer.op_type != "Conv":
             return x.reshape(-1, x.shape[-1]).T.unsqueeze(0)
-        top, left, bottom, right = self._given.get("pads", (0, 0, 0, 0))
-        columns = functional.unfold(
-            functional.pad(x, (left, right, top, bottom)),
-            self.kernel,
-            dilation=self._given.get("dilations", 1),
-            stride=self._given.get("strides", 1),
-        )
-        parts = columns.reshape(len(columns), self.layer.groups, -1, columns.shape[2])
-        return parts.permute(1, 2, 0, 3).reshape(self.layer.groups, parts.shape[2], -1)
+        ones = [1] * len(self.kernel)
+        pads = np.reshape(self._given.get("pads", [0, 0] * len(ones)), (2, -1))
+        x = functional.pad(x, pads[:, ::-1].T.ravel().tolist())  # the last axis comes first
+        for axis, side in enumerate(self.kernel):
+            stride = self._given.get("strides", ones)[axis]
+            dilation = self._given.get("dilations", ones)[axis]
+            x = x.unfold(2 + axis, dilation * (side - 1) + 1, stride)[..., ::dilation]
+        parts = x.reshape(len(x), self.layer.groups, x.shape[1] // self.layer.groups, -1, math.prod(self.kernel))
+        return parts.permute(1, 2, 4, 0, 3).reshape(self.layer.groups, parts.shape[2] * parts.shape[4], -1)

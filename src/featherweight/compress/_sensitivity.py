@@ -25,7 +25,8 @@ class LayerSensitivity:
         layer: its name, that of its weight without ".weight".
         operator: "Conv", "Gemm" or "MatMul"; "Conv, depthwise" where each channel has filters of its own.
         weights: how many.
-        noise: power of the error of the logits over the power of the logits; those of all layers add up, nearly.
+        noise: power of the error of the logits over the power of the logits, both less what all classes have in
+            common, which softmax does not see; those of all layers add up, nearly.
     """
 
     layer: str
@@ -54,9 +55,15 @@ def decibels(noise: float) -> float:
 
 
 def noise_of(reference: Float, got: Float) -> float:
-    """Return the power of the difference over the power of the reference."""
-    power = float((reference.astype(np.float64) ** 2).mean())
-    return float(((got.astype(np.float64) - reference) ** 2).mean()) / max(power, 1e-30)
+    """Return the power of the difference over the power of the reference, both [N, classes].
+
+    What all classes have in common is taken out of both, where there are several: softmax does not see it.
+    """
+    both = [logits.astype(np.float64) for logits in (reference, got)]
+    if reference.shape[1] != 1:
+        both = [logits - logits.mean(1, keepdims=True) for logits in both]
+    power = float((both[0] ** 2).mean())
+    return float(((both[1] - both[0]) ** 2).mean()) / max(power, 1e-30)
 
 
 def measure_sensitivity(

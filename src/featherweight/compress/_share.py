@@ -72,7 +72,7 @@ def share_weights(
         progress: called with the share that is done, from 0 to 1.
     Raises:
         ValueError: an argument out of its range.
-        PackError: large weights that are not finite, or not of float32.
+        PackError: large weights that are not finite, not of float32, or one tensor in two layers (tied).
 
     Source: Han et al., "Deep Compression", ICLR 2016, sections 2 and 3. Differs from the paper: one density for all
     layers, where theirs were chosen for each by trial.
@@ -86,6 +86,9 @@ def share_weights(
     """
     check_choices(density, bits)
     copied = plain(model)
+    for one, other in tied(copied):
+        if is_large(one, copied.get_parameter(one)):
+            raise PackError(f"{one} and {other} are one tensor (tied); those that are shared belong to one layer each")
     for name, weight in with_progress(dict(copied.named_parameters()), progress):
         if is_large(name, weight):
             owner, _, tensor = name.rpartition(".")
@@ -107,6 +110,22 @@ def plain(model: nn.Module) -> nn.Module:
             del module.parametrizations
             module._parameters = {**weights, **module._parameters}  # weights come first, as in PyTorch's layers
     return copied
+
+
+def tied(model: nn.Module) -> Iterator[tuple[str, str]]:
+    """Yield the names of two parameters that are one tensor; a layer that stands in two places is none of them.
+
+    Example:
+        >>> model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        >>> model[1].weight = model[0].weight
+        >>> list(tied(model))
+        [('0.weight', '1.weight')]
+    """
+    names: dict[int, str] = {}
+    for path, module in model.named_modules():
+        for name, parameter in module.named_parameters(path, recurse=False, remove_duplicate=False):
+            if (first := names.setdefault(id(parameter), name)) != name:
+                yield first, name
 
 
 def is_large(name: str, tensor: Tensor) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ._share import is_large, plain, prune
+from ._share import TINY, is_large, plain, prune
 
 
 def sparsify(model: nn.Module, *, density: float | None = None, pattern: str | None = None) -> nn.Module:
@@ -20,9 +20,10 @@ def sparsify(model: nn.Module, *, density: float | None = None, pattern: str | N
         model: float32; it is left as it was.
         density: share of each tensor's weights that stays, in (0, 1].
         pattern: in its place "2:4" or another N:M: of every M weights that follow one another along the input
-            channels, N stay. Tensors whose input channels do not divide by M stay as they are (depthwise filters).
+            channels, N stay. Tensors whose input channels do not divide by M stay as they are (depthwise filters);
+            `Sparsifier(model, pattern=...).left` names them.
     Raises:
-        ValueError: not one of the two, or out of its range.
+        ValueError: not one of the two, or out of its range; or no tensor can be pruned.
         PackError: large weights that are not finite, or not of float32.
 
     Source: Han et al., "Learning both Weights and Connections", NeurIPS 2015; N:M: Mishra et al., "Accelerating Sparse
@@ -51,6 +52,9 @@ class Sparsifier:
         density, pattern: as `sparsify`.
         steps: over which the density falls; 0: at once.
         every: steps between two lowerings.
+    Attributes:
+        weights: tensors that are pruned, by name.
+        left: names of large tensors that stay dense, because their input channels do not divide by M.
     Raises: as `sparsify`; ValueError: steps is negative, or every is not positive.
 
     Source: Zhu and Gupta, "To prune, or not to prune", 2017, https://arxiv.org/abs/1710.01878, equation 1.
@@ -86,7 +90,13 @@ class Sparsifier:
         self.pattern = None if pattern is None else _numbers(pattern)
         of = 1 if self.pattern is None else self.pattern[1]
         large = {name: weight for name, weight in model.named_parameters() if is_large(name, weight)}
+        if not large:
+            raise ValueError(f"nothing to prune: no tensor of two dimensions or more has {TINY} weights")
         self.weights = {name: weight for name, weight in large.items() if weight.shape[1] % of == 0}
+        self.left = tuple(name for name in large if name not in self.weights)
+        if not self.weights:
+            there = ", ".join(map(str, sorted({weight.shape[1] for weight in large.values()})))
+            raise ValueError(f"nothing to prune by {pattern}: wanted input channels that divide by {of}; got {there}")
         self.masks: dict[str, Tensor] = {}
         self.done = 0
 

@@ -99,13 +99,16 @@ class Work:
 
 
 def choose(
-    work: Work, methods: Sequence[Method], equalize: bool | None, learned: Mapping[str, tuple[float, float]]
+    work: Work, methods: Sequence[Method], equalize: bool | None, learned: Mapping[str, Range]
 ) -> tuple[Way, tuple[Tried, ...]]:
     """Try the methods, and equalization with the best of them, if it is not said; return the best way and all tries.
 
     Args:
         learned: ranges of layers' inputs, by the layer's name, which no method changes.
+    Raises: QuantizationError: an activation is not finite.
     """
+    if equalize:
+        observe(work.model, work.pictures, only_ends=True)  # raises before values that are not finite are divided by
     ways = _ways(work, methods, equalize=equalize is True, learned=learned)
     if equalize is None and can_equalize(Graph(work.model)):
         ways += _ways(work, [_best(ways)[1].method], equalize=True, learned={})
@@ -114,13 +117,13 @@ def choose(
 
 
 def _ways(
-    work: Work, methods: Sequence[Method], *, equalize: bool, learned: Mapping[str, tuple[float, float]]
+    work: Work, methods: Sequence[Method], *, equalize: bool, learned: Mapping[str, Range]
 ) -> list[tuple[float, Way]]:
     """Return a way for each method, with its signal to noise."""
     model = _copy(work.model)
     pairs = equalized_pairs(model, work.pictures) if equalize else 0
     observed = observe(model, work.pictures, only_ends={*methods} == {"minmax"})
-    fixed = {layer.input: Range(*learned[layer.name]) for layer in work.layers if layer.name in learned}
+    fixed = {layer.input: learned[layer.name] for layer in work.layers if layer.name in learned}
     without_ranges = work.way(model, pairs)
     found = []
     for number, method in enumerate(methods):

@@ -37,6 +37,13 @@ def to_half(model: "ModelProto") -> list[str]:
     return kept
 
 
+def is_half(model: "ModelProto") -> bool:
+    """Tell whether weights of a model are in float16, or anything is cast to it."""
+    half = require("onnx", extra="export").TensorProto.FLOAT16
+    casts = [given.i for node in model.graph.node if node.op_type == "Cast" for given in node.attribute]
+    return half in casts or any(tensor.data_type == half for tensor in model.graph.initializer)
+
+
 def _floats(graph: "GraphProto") -> set[str]:
     """Return the names of all values in float32."""
     onnx = require("onnx", extra="export")

@@ -1,6 +1,5 @@
 """How much memory a model file needs: in a process of its own, which loads it and runs it on one picture."""
 
-import json
 import os
 import subprocess
 import sys
@@ -17,7 +16,7 @@ SECONDS = 300.0  # to load a file and run it once, at most
 
 
 class MeasurementError(RuntimeError):
-    """The process that measures died of it, or took too long."""
+    """The process that measures died of it, took too long, or did not tell."""
 
 
 def peak_memory_bytes(target: Target, path: Path, threads: int) -> int | None:
@@ -46,8 +45,13 @@ def peak_memory_bytes(target: Target, path: Path, threads: int) -> int | None:
     except subprocess.CalledProcessError as error:
         last = error.stderr.strip().rpartition("\n")[2]
         raise MeasurementError(f"{path}: the process that measured its memory failed: {last}") from error
-    grown: int = json.loads(done.stdout.rpartition("\n")[2] or done.stdout)
-    return grown
+    last = done.stdout.strip().rpartition("\n")[2]  # what runtimes print comes before it
+    try:
+        return int(last)
+    except ValueError as error:
+        raise MeasurementError(
+            f"{path}: the process that measured its memory ended with {last!r}; wanted bytes"
+        ) from error
 
 
 def resident_bytes(entry: str) -> int:

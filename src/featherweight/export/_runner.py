@@ -2,7 +2,7 @@
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -111,6 +111,21 @@ class Runner(ABC):
     def __repr__(self) -> str:
         shape = "x".join(map(str, self.input_shape))
         return f"{type(self).__name__}({self._source}, {shape} -> {self.num_classes})"
+
+
+def network_in(metadata: Mapping[str, Any], source: str | os.PathLike[str]) -> Mapping[str, Any]:
+    """Return what metadata say of the network, its "name" and "options", as far as they do.
+
+    Raises: ModelFileError: the network or its options are no object.
+    """
+    network = metadata.get("network")
+    if network is None:
+        return {}
+    if not isinstance(network, Mapping):
+        raise ModelFileError(f"{source}: the metadata's network is no object: {network!r}")
+    if not isinstance(network.get("options") or {}, Mapping):
+        raise ModelFileError(f"{source}: the options of the metadata's network are no object: {network['options']!r}")
+    return network
 
 
 def check_threads(threads: int) -> None:

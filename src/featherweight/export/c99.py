@@ -24,7 +24,7 @@ import numpy as np
 
 from featherweight._files import atomic_folder
 
-from ._c99._build import CompilerError, Footprint, build, compiler_of, footprint
+from ._c99._build import CompilerError, Footprint, build, compiler_of, footprint, size_reader
 from ._c99._folder import NAME, SAYS, Sizes, check_unchanged, contents, said
 from ._c99._program import Map, UnsupportedError
 from ._c99._reference import quantized
@@ -61,7 +61,7 @@ def export(
     Raises:
         FileNotFoundError: there is no such file, or no folder to write to.
         FileExistsError: the folder holds something that is not ours.
-        ModelFileError: not an ONNX file of ours.
+        ModelFileError: not an ONNX file of ours, or its network is no object in the metadata.
         UnsupportedError: an operator that the kernels lack, or a layer in float; the message names it.
         ValueError: another precision, or a name that is none in C.
     """
@@ -94,9 +94,9 @@ def peak_memory_bytes(path: str | os.PathLike[str]) -> int:
 
 
 def missing() -> str | None:
-    """Say what running the source lacks here, or None: a C compiler. Writing it needs none."""
+    """Say what running and measuring the source lacks here, or None: a C compiler, `size`. Writing it needs neither."""
     try:
-        compiler_of()
+        size_reader(compiler_of())
     except CompilerError as error:
         return str(error)
     return None
@@ -112,7 +112,10 @@ def measure(
         compiler: a gcc, such as "arm-none-eabi-gcc"; default: the machine's own, whose processor is another than the
             device's: constants and RAM are the same there, code about as large.
         flags: for the compiler.
-    Raises: FileNotFoundError, ModelFileError, CompilerError.
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ModelFileError: not a folder of ours, or a file in it was changed.
+        CompilerError: there is no compiler, it refuses the source, or there is no `size` to read what it made.
     """
     folder = Path(path)
     name = check_unchanged(folder)["name"]
@@ -122,7 +125,9 @@ def measure(
 class C99Runner(Runner):
     """A folder's network, compiled for this machine: pictures in, logits out. Made by `load`."""
 
-    def __init__(self, folder: Path, said: Mapping[str, Any], compiler: str, flags: tuple[str, ...]) -> None:
+    def __init__(
+        self, folder: Path, said: Mapping[str, Any], compiler: tuple[str, ...], flags: tuple[str, ...]
+    ) -> None:
         channels, height, width = said["input_shape"]
         super().__init__(said[METADATA_KEY], (channels, height, width), said["num_classes"], str(folder))
         scale = np.float32(said["input_scale"])
@@ -176,7 +181,7 @@ def load(
     Args:
         path: of the folder, or of the c99.json in it.
         threads: 1, as on a microcontroller.
-        compiler: default: the variable CC, else cc, gcc or clang.
+        compiler: default: what the variable CC says, with its flags, else cc, gcc or clang.
         flags: for the compiler; any warning is an error, too.
     Raises:
         FileNotFoundError: there is no such folder.

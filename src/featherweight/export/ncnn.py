@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._half import is_half
 from ._in_environment import InEnvironment, WorkerRunner
 from ._ncnn_graph import in_words_of_pnnx
 from ._runner import METADATA_KEY, ModelFileError
@@ -42,7 +43,7 @@ def export(
     Raises:
         EnvironmentMissingError: the environment is not installed.
         ExportError: pnnx or ncnn cannot do something that the network does; the message has their words.
-        ModelFileError: not an ONNX file of ours.
+        ModelFileError: not an ONNX file of ours, or one in another precision than float32.
         TargetError: another precision.
     """
     target_named("ncnn").form(precision)
@@ -79,5 +80,7 @@ def _read(path: str | os.PathLike[str]) -> "tuple[ModelProto, tuple[int, int, in
         raise ModelFileError(f"{path} is an ONNX model, but not one that featherweight exported: no metadata of ours")
     if any(node.op_type == "QuantizeLinear" for node in proto.graph.node):
         raise ModelFileError(f"{path} is int8; ncnn takes the float32 file")
+    if is_half(proto):
+        raise ModelFileError(f"{path} is float16; ncnn takes the float32 file")
     _, channels, height, width = (side.dim_value for side in proto.graph.input[0].type.tensor_type.shape.dim)
     return proto, (channels, height, width), json.loads(said[METADATA_KEY])

@@ -14,7 +14,7 @@ import numpy as np
 from featherweight._extras import require
 from featherweight._files import atomic_path, write_atomically
 
-from ._half import to_half
+from ._half import is_half, to_half
 from ._load import load
 from ._parity import Parity, prove
 from ._runner import METADATA_KEY, ModelFileError, model_file
@@ -64,7 +64,7 @@ def export(
     Returns: `path` as a Path.
     Raises:
         ExportError: the exporter gave another opset than asked for. What the exporter itself cannot do, it raises.
-        ModelFileError: a file that is int8 where float was asked for, or the other way round.
+        ModelFileError: a file in float16; one that is int8 where float was asked for, or the other way round.
         TargetError: another precision.
 
     Example:
@@ -238,6 +238,8 @@ def _opened(path: str | os.PathLike[str], precision: str) -> "ModelProto":
     quantized = any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
     if quantized != (precision == "int8"):
         raise ModelFileError(f"{path} is {'int8' if quantized else 'float'}; it cannot become {precision}")
+    if is_half(proto):
+        raise ModelFileError(f"{path} is float16; {precision} is made of a file in float32")
     return proto
 
 

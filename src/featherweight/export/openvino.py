@@ -37,7 +37,8 @@ def export(
         metadata: what JSON can hold, in place of what the ONNX file says of itself.
     Returns: `path` as a Path.
     Raises:
-        ModelFileError: not an ONNX file of ours, or one that is int8 where float was asked for, or the other way round.
+        ModelFileError: not an ONNX file of ours; one in float16; one that is int8 where float was asked for, or the
+            other way round.
         TargetError: another precision.
 
     Example:
@@ -55,6 +56,8 @@ def export(
     quantized = any(node.get_type_name() == "FakeQuantize" for node in model.get_ops())
     if quantized != (precision == "int8"):
         raise ModelFileError(f"{onnx_file} is {'int8' if quantized else 'float32'}; it cannot become {precision}")
+    if any(node.get_output_element_type(0) == openvino.Type.f16 for node in model.get_ops()):
+        raise ModelFileError(f"{onnx_file} is float16; {precision} is made of a file in float32")
     with _nothing_sent():
         model = openvino.convert_model(os.fspath(onnx_file))  # folds what reading leaves: half the bytes of graph
     if quantized:

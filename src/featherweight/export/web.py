@@ -21,14 +21,16 @@ import numpy as np
 
 from featherweight import environments
 from featherweight._files import atomic_folder
+from featherweight._units import format_bytes
 
 from . import _onnx_runtime, onnx
-from ._runner import ModelFileError, Runner, model_file
+from ._runner import ModelFileError, Runner, model_file, network_in
 
 PAGE = Path(__file__).parent / "_web"
 FILES = ("index.html", "page.css", "preprocessing.js", "network.js", "page.js")
 MODEL, MODEL_SAYS = "model.js", "globalThis.featherweightModel = "
 RUNTIME, RUNTIME_SAYS = "onnxruntime-web.js", "globalThis.onnxruntimeWeb = "
+LONGEST_SCRIPT = 2**29 - 24  # characters of a string in V8, which runs Chromium and Node.js
 LONGEST_SECONDS = 600.0  # of an answer: then Node.js hangs, and is ended
 NO_NODE = "running a page's network without a browser needs Node.js, which is not installed: apt-get install nodejs"
 ENVIRONMENT = environments.environment_named("web")
@@ -84,7 +86,8 @@ def export(
     Raises:
         FileNotFoundError: there is no such file, or no folder to write to.
         FileExistsError: the folder holds something that is not ours.
-        ModelFileError: not an ONNX file of ours, of another precision, or without labels or preprocessing.
+        ModelFileError: not an ONNX file of ours, of another precision, or without labels or preprocessing; or the
+            metadata's network is no object; or a network so large that no browser reads it.
         EnvironmentMissingError: onnxruntime-web is not installed; the message says how it is.
         TargetError: another precision.
     """
@@ -125,7 +128,7 @@ def _said(runner: Runner, path: Path) -> dict[str, Any]:
     if lacks := {"mean", "std"} - preprocessing.keys():
         raise ModelFileError(f"{path}: its preprocessing lacks {' and '.join(sorted(lacks))}")
     return {
-        "name": (runner.metadata.get("network") or {}).get("name") or path.stem,
+        "name": network_in(runner.metadata, path).get("name") or path.stem,
         "labels": list(runner.labels),
         "inputShape": list(runner.input_shape),
         "batch": runner._batch,
@@ -139,7 +142,13 @@ def _packed(content: bytes) -> str:
 
 
 def _write_script(path: Path, says: str, value: Mapping[str, object], comment: str = "") -> None:
-    path.write_text(f"{comment}{says}{json.dumps(value, allow_nan=False)};\n", encoding="utf-8")
+    text = f"{comment}{says}{json.dumps(value, allow_nan=False)};\n"
+    if len(text) > LONGEST_SCRIPT:
+        raise ModelFileError(
+            f"the network takes {format_bytes(len(text))} of {path.name}, and browsers read a script of at most "
+            f"{format_bytes(LONGEST_SCRIPT)}; take a lower precision"
+        )
+    path.write_text(text, encoding="utf-8")
 
 
 def missing() -> str | None:
@@ -173,34 +182,39 @@ class WebRunner(Runner):
 
     def _run(self, x: np.ndarray) -> np.ndarray:
         assert self._process.stdin is not None
-        assert self._process.stdout is not None
         try:
             self._process.stdin.write(np.uint32(len(x)).tobytes() + np.ascontiguousarray(x).tobytes())
             self._process.stdin.flush()
         except BrokenPipeError:
             pass  # its reason is read below
-        answer = self._answer()
-        count, self._seconds = answer["count"], float(answer["seconds"])
-        logits = np.frombuffer(self._process.stdout.read(4 * count), np.float32)
-        return logits.reshape(len(x), self.num_classes).copy()
+        answer, numbers = self._answer()
+        if answer["count"] != len(x) * self.num_classes:
+            raise ModelFileError(
+                f"{self._source} gave {answer['count']} logits; wanted {self.num_classes}, its labels, for each of "
+                f"{len(x)} pictures"
+            )
+        self._seconds = float(answer["seconds"])
+        return np.frombuffer(numbers, np.float32).reshape(len(x), self.num_classes).copy()
 
-    def _answer(self) -> dict[str, Any]:
-        """Read what Node.js says. Raises: ModelFileError: it failed; the message has its reason."""
+    def _answer(self) -> tuple[dict[str, Any], bytes]:
+        """Read what Node.js says, and the numbers behind it. Raises: ModelFileError: it failed; with its reason."""
         assert self._process.stdout is not None
         late = threading.Timer(LONGEST_SECONDS, self._process.kill)
         late.start()
         try:
             line = self._process.stdout.readline()
+            answer: dict[str, Any] = json.loads(line) if line.endswith(b"\n") else {}
+            wanted = 4 * answer.get("count", 0)
+            numbers = self._process.stdout.read(wanted)
         finally:
             late.cancel()
-        if not line:
+        if not answer or len(numbers) < wanted:
             self._complaints.seek(0)
             last = self._complaints.read().decode(errors="replace").strip()[-500:]
-            raise ModelFileError(f"Node.js ended without an answer from {self._source}: {last}")
-        answer: dict[str, Any] = json.loads(line)
+            raise ModelFileError(f"Node.js ended without a whole answer from {self._source}: {last}")
         if "error" in answer:
             raise ModelFileError(f"onnxruntime-web cannot run {self._source}: {answer['error']}")
-        return answer
+        return answer, numbers
 
 
 def _end(process: "subprocess.Popen[bytes]", complaints: IO[bytes]) -> None:

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import struct
+import sys
 from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
@@ -92,7 +93,19 @@ def record_in(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> dict
         raise ValueError(f"{path} is damaged: its metadata's {OURS!r} is not JSON: {error}") from error
     if not isinstance(record, dict) or not {"name", "options", "batch_norm_eps"} <= record.keys():
         raise ValueError(f"{path} was not written by featherweight.save_model: its metadata's {OURS!r} is {record!r}")
+    if record["batch_norm_eps"] is not None:
+        try:
+            check_eps(record["batch_norm_eps"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
     return record
+
+
+def check_eps(eps: object) -> float:
+    """Return it as it came. Raises: ValueError: it is nothing that a batch norm can add to a variance."""
+    if not isinstance(eps, int | float) or isinstance(eps, bool) or not 0 < eps <= sys.float_info.max:
+        raise ValueError(f"the eps of batch norms is a finite number above 0; got {eps!r}")
+    return eps
 
 
 def _read_pickle(path: str | os.PathLike[str]) -> object:

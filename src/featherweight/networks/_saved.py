@@ -13,7 +13,7 @@ from featherweight._files import write_atomically
 from featherweight.blocks import set_widths
 from featherweight.cost import trace
 
-from ._checkpoints import OURS, read_safetensors, record_in
+from ._checkpoints import OURS, check_eps, read_safetensors, record_in
 from ._meta import on_meta_device
 from ._registry import create
 from ._weights import batch_norms, made_by
@@ -65,6 +65,8 @@ def _recipe(model: nn.Module) -> dict[str, object]:
     eps = sorted({norm.eps for norm in batch_norms(model)})
     if len(eps) > 1:
         raise ValueError(f"the batch norms of this {name} have different eps: {eps}; a file keeps one for all")
+    if eps:
+        check_eps(eps[0])
     try:
         options = json.loads(json.dumps(options))
     except TypeError as error:
@@ -119,10 +121,10 @@ def build(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> nn.Modul
     record = record_in(metadata, path)
     try:
         model = _build(record["name"], record["options"], record.get("widths", {}))
+        for norm in batch_norms(model):
+            norm.eps = check_eps(record["batch_norm_eps"])
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    for norm in batch_norms(model):
-        norm.eps = record["batch_norm_eps"]
     return model.eval()
 
 

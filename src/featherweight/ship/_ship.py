@@ -129,6 +129,7 @@ def write_files(
                     target, precision, sources, file, pictures=pictures.test, reference=reference,
                     labels=reference.argmax(1) if truth is None else truth,
                 )  # fmt: skip
+                held = getattr(target.code(), "shipped_bytes", size_on_disk)(file)
             except DEFECTS:
                 raise
             except Exception as error:  # whatever a target's tools raise
@@ -140,7 +141,7 @@ def write_files(
             yield replace(
                 row,
                 file=file,
-                bytes=getattr(target.code(), "shipped_bytes", size_on_disk)(file),
+                bytes=held,
                 accuracy=None if truth is None else parity.accuracy_exported,
                 loss=None if truth is None else parity.accuracy_reference - parity.accuracy_exported,
                 agreement=parity.agreement,

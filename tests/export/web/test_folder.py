@@ -9,6 +9,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 
@@ -103,6 +104,29 @@ def test_a_network_that_cannot_run_is_an_error_with_its_reason(digits_page: Path
         web.load(digits_page, threads=2)
 
 
+@pytest.mark.parametrize(
+    ("answer", "complaint"),
+    [
+        (
+            'echo \'{"count": 2, "seconds": 1}\'; printf 1234; echo no memory >&2',
+            "a whole answer .*: no memory",
+        ),
+        ("printf '{\"count\": 2'; echo no memory >&2", "a whole answer .*: no memory"),
+        ('echo \'{"count": 2, "seconds": 1}\'; exec sleep 60', "without a whole answer"),
+        ('echo \'{"count": 1, "seconds": 1}\'; printf 1234', "gave 1 logits; wanted 2, its labels, for each of 1 pic"),
+    ],
+)
+def test_an_answer_that_is_not_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, complaint) -> None:
+    monkeypatch.setattr(web, "LONGEST_SECONDS", 5.0)
+    node = tmp_path / "node"
+    node.write_text(f"#!/bin/sh\necho '{{\"ready\": 1}}'\nhead -c 8 > {tmp_path}/picture\n{answer}\n")
+    node.chmod(0o755)
+    said = {"inputShape": [1, 1, 1], "labels": ["a", "b"], "metadata": {}, "batch": 64}
+    runner = web.WebRunner(tmp_path, said, str(node))
+    with pytest.raises(ModelFileError, match=complaint):
+        runner(np.zeros((1, 1, 1, 1), np.float32))
+
+
 def test_the_file_by_which_a_folder_is_known_names_it(digits_page: Path) -> None:
     needs_node()
     assert load(digits_page / web.MODEL).labels == tuple("0123456789")
@@ -168,6 +192,8 @@ def test_what_no_page_can_be_made_of(home: Path, digits_onnx: Path, tmp_path: Pa
         web.export(digits_onnx, tmp_path / "page", metadata={"preprocessing": {"channels": 1, "resolution": 32}})
     with pytest.raises(ModelFileError, match=r"takes \[1, 32, 32\], but its preprocessing gives \[1, 8, 8\]"):
         web.export(digits_onnx, tmp_path / "page", metadata={"preprocessing": {"channels": 1, "resolution": 8}})
+    with pytest.raises(ModelFileError, match=r"digits\.onnx: the metadata's network is no object: 'mine'"):
+        web.export(digits_onnx, tmp_path / "page", metadata={"network": "mine"})
     proto = onnx.load(digits_onnx)
     del proto.metadata_props[:]
     onnx.save(proto, tmp_path / "foreign.onnx")
@@ -182,6 +208,14 @@ def npm(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "npm").write_text(f"#!/bin/sh\n{script}\n")
     (folder / "npm").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+
+
+def test_a_network_that_browsers_cannot_read(home: Path, digits_onnx: Path, tmp_path: Path, monkeypatch) -> None:
+    put()
+    monkeypatch.setattr(web, "LONGEST_SCRIPT", 1000)
+    with pytest.raises(ModelFileError, match=r"B of model.js, and browsers read a script of at most 1 kB"):
+        web.export(digits_onnx, tmp_path / "page")
+    assert not (tmp_path / "page").exists()
 
 
 def test_only_the_known_package_is_installed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

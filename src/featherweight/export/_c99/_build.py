@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -37,33 +38,59 @@ class Footprint:
         return self.static_bytes + self.stack_bytes
 
 
-def compiler_of(wanted: str | None = None) -> str:
-    """Return the path of a compiler: the one wanted, or CC, cc, gcc, clang. Raises: CompilerError."""
-    names = (wanted,) if wanted else (os.environ.get("CC") or "cc", "gcc", "clang")
+def compiler_of(wanted: str | None = None) -> tuple[str, ...]:
+    """Return the words that call a compiler: the one wanted, else what CC says, else cc, gcc or clang.
+
+    Raises: CompilerError: it is not there, or CC cannot be read.
+    """
+    said = os.environ.get("CC", "").strip()
+    names: tuple[str, ...] = ("cc", "gcc", "clang")
+    flags: list[str] = []
+    where = "here"
+    if wanted:
+        names = (wanted,)
+    elif said:
+        try:
+            first, *flags = shlex.split(said)
+        except ValueError as error:
+            raise CompilerError(f"the variable CC is {said!r}, no words of a command: {error}") from error
+        names, where = (first,), f"here, which the variable CC names: {said!r}"
     found = next((path for path in map(shutil.which, names) if path), None)
     if found is None:
-        raise CompilerError(f"there is no C compiler {' or '.join(names)} here; install one, or name it in CC")
+        raise CompilerError(f"there is no C compiler {' or '.join(names)} {where}; install one, or name it in CC")
+    return found, *flags
+
+
+def build(compiler: tuple[str, ...], *arguments: object) -> None:
+    """Run a compiler. Raises: CompilerError."""
+    ran = subprocess.run([*compiler, *FLAGS, *map(str, arguments)], capture_output=True, text=True, check=False)
+    if ran.returncode:
+        raise CompilerError(f"{' '.join(compiler)} refuses the source: {ran.stderr.strip()[-2000:]}")
+
+
+def size_reader(compiler: tuple[str, ...]) -> str:
+    """Return the path of the program that reads sizes: the compiler's own, or the machine's. Raises: CompilerError."""
+    own = [re.sub(r"(gcc|clang|cc)(-\d+)?$", "size", word) for word in compiler]
+    names = [*(name for name, word in zip(own, compiler, strict=True) if name != word), "size", "llvm-size"]
+    found = next((path for path in map(shutil.which, names) if path), None)
+    if found is None:
+        raise CompilerError(f"there is no {' or '.join(dict.fromkeys(names))} here, which reads the sizes of what "
+                            f"{' '.join(compiler)} makes: install binutils or LLVM")  # fmt: skip
     return found
 
 
-def build(compiler: str, *arguments: object) -> None:
-    """Run a compiler. Raises: CompilerError."""
-    ran = subprocess.run([compiler, *FLAGS, *map(str, arguments)], capture_output=True, text=True, check=False)
-    if ran.returncode:
-        raise CompilerError(f"{compiler} refuses the source: {ran.stderr.strip()[-2000:]}")
-
-
-def footprint(folder: Path, name: str, compiler: str, flags: tuple[str, ...]) -> Footprint:
+def footprint(folder: Path, name: str, compiler: tuple[str, ...], flags: tuple[str, ...]) -> Footprint:
     """Compile a network's two files and read their sizes. Raises: CompilerError."""
+    size = size_reader(compiler)
     with tempfile.TemporaryDirectory(prefix="featherweight-") as temporary:
         objects = []
         for part in (name, f"{name}_kernels"):
             objects.append(Path(temporary) / f"{part}.o")
             build(compiler, "-c", "-fno-pie", "-fstack-usage", *flags, "-o", objects[-1], folder / f"{part}.c")
-        size = Path(compiler).with_name(re.sub(r"(gcc|clang|cc)(-\d+)?$", "size", Path(compiler).name))
-        if not size.is_file():
-            raise CompilerError(f"{size}, which goes with {compiler}, is not installed: it reads the sizes")
-        lines = subprocess.run([size, *objects], capture_output=True, text=True, check=True).stdout.splitlines()[1:]
+        ran = subprocess.run([size, *objects], capture_output=True, text=True, check=False)
+        if ran.returncode:
+            raise CompilerError(f"{size} cannot read what {' '.join(compiler)} made: {ran.stderr.strip()[-2000:]}")
+        lines = ran.stdout.splitlines()[1:]
         code, data, zeros = (sum(int(line.split()[column]) for line in lines) for column in range(3))
         return Footprint(code + data, data + zeros, _stack_bytes(name, objects))
 

@@ -10,7 +10,7 @@ from typing import Any
 from featherweight._extras import require
 from featherweight.export import adder_int8
 from featherweight.export._load import begins_as_safetensors
-from featherweight.export._runner import METADATA_KEY, ModelFileError, model_file
+from featherweight.export._runner import METADATA_KEY, ModelFileError, model_file, network_in
 
 from . import _adder, _plan, _read, _write
 from ._program import Conv, FloatConv, Linear, Program
@@ -55,7 +55,7 @@ def contents(source: Path, name: str, metadata: Mapping[str, object]) -> dict[st
         "in_float": first.floats, "input_scale": float(first.scale), "input_zero": first.zero,
         "logit_unit": float(program.unit), "sizes": asdict(counted), METADATA_KEY: about,
     }  # fmt: skip
-    texts = _write.texts(program, plan, name, _describe(about, counted))
+    texts = _write.texts(program, plan, name, _describe(about, source, counted))
     texts[SAYS] = json.dumps(entry, allow_nan=False, indent=1) + "\n"
     suffix = SOURCES[begins_as_safetensors(source)]
     return {file: text.encode() for file, text in texts.items()} | {f"{name}{suffix}": source.read_bytes()}
@@ -114,13 +114,15 @@ def _counted(program: Program, plan: _plan.Plan) -> Sizes:
     )
 
 
-def _describe(about: Mapping[str, Any], counted: Sizes) -> str:
-    network = about.get("network") or {}
+def _describe(about: Mapping[str, Any], source: Path, counted: Sizes) -> str:
+    network = network_in(about, source)
     options = ", ".join(f"{key}={value}" for key, value in (network.get("options") or {}).items())
     text = f"{network.get('name') or 'A network'}{f' ({options})' if options else ''}, written by featherweight " \
            f"{about.get('version')}: {counted.ram_bytes} bytes of RAM at its peak, {counted.constant_bytes} bytes of " \
            "constants in flash."  # fmt: skip
-    return text.replace("*/", "* /")
+    # In a comment of C: neither its end nor another's start, no trigraph, and nothing that turns the reading around.
+    text = "".join(sign if sign.isprintable() else " " for sign in text)
+    return re.sub(r"\*(?=/)|/(?=\*)|\?(?=\?)", r"\g<0> ", text)
 
 
 def said(folder: Path) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class Constants:
         key = "bits", scale.tobytes()
         if key not in self.arrays:
             self.arrays[key] = name = f"scale_{len(self.arrays)}"
-            self.texts.append(_text(shiftable(scale).view(np.uint32), "uint32_t", name))
+            self.texts.append(_text(scale.view(np.uint32), "uint32_t", name))
         return self.arrays[key]
 
     @property
@@ -102,11 +102,11 @@ def single(value: np.float32) -> str:
     return f"{np.format_float_scientific(value, unique=True, trim='0')}f"
 
 
-def shiftable(scale: np.ndarray) -> np.ndarray:
-    """Return scales that the kernels' 64 bits can shift by. Raises: UnsupportedError."""
-    if not ((scale >= 2.0**-30) & (scale < 2.0**20)).all():
-        raise UnsupportedError(f"a scale is beyond 2^-30 to 2^20: {scale.min()} to {scale.max()}")
-    return np.ascontiguousarray(scale.astype(np.float32))
+def check_shiftable(step: Step, of: str) -> None:
+    """See that the kernels' 64 bits can shift by the scales of a step, `of` an operator. Raises: UnsupportedError."""
+    scale = step.scale if isinstance(step, Conv | Multiply | Pool) else None
+    if scale is not None and not ((scale >= 2.0**-30) & (scale < 2.0**20)).all():
+        raise UnsupportedError(f"a scale of {of} is beyond 2^-30 to 2^20: {scale.min()} to {scale.max()}")
 
 
 def _pair(pair: Iterable[object]) -> str:
@@ -137,8 +137,7 @@ def fields(step: Step, program: Program, constants: Constants) -> dict[str, obje
             return {"size": to.size, "shift": step.shift, "ratio": _pair((first, second)), "offset": offset,
                     "least": step.least, "most": step.most}  # fmt: skip
         case Multiply():
-            scale = shiftable(np.array([step.scale])).view(np.uint32)[0]
-            return {"size": to.size, "period": seen[1].size, "scale": scale,
+            return {"size": to.size, "period": seen[1].size, "scale": step.scale.view(np.uint32),
                     "zeros": _pair((seen[0].zero, seen[1].zero)), "zero": to.zero}  # fmt: skip
         case Copy():
             return sides | {

@@ -19,7 +19,7 @@ def moved(node: "NodeProto", index: np.ndarray, inputs: list[Any]) -> np.ndarray
     match node.op_type:
         case "Reshape":
             return _reshaped(node, index, [int(size) for size in inputs[0]][1:])
-        case "Flatten":
+        case "Flatten" if own.get("axis", 1) == 1:
             return index.ravel()
         case "Transpose" if own["perm"][0] == 0:
             return index.transpose([axis - 1 for axis in own["perm"][1:]])
@@ -37,8 +37,7 @@ def moved(node: "NodeProto", index: np.ndarray, inputs: list[Any]) -> np.ndarray
         case "Slice":
             return index[_cut(index.ndim, *inputs)]
         case "Pad" if own.get("mode", b"constant") == b"constant":
-            begin, end = np.reshape([int(size) for size in inputs[0]], (2, -1))[:, 1:]
-            return np.pad(index, [*zip(begin, end, strict=True)], constant_values=-1)
+            return _padded(node, index, *inputs)
         case "Gather" if own.get("axis", 0) % (index.ndim + 1) > 0:
             return np.take(index, np.asarray(inputs[0], np.int64), own["axis"] % (index.ndim + 1) - 1)
         case "Identity" | "Dropout":
@@ -51,6 +50,15 @@ def _reshaped(node: "NodeProto", index: np.ndarray, shape: list[int]) -> np.ndar
         return index.reshape([index.shape[at] if size == 0 else size for at, size in enumerate(shape)])
     except (ValueError, IndexError) as error:
         raise UnsupportedError(f"{said(node)} mixes pictures: {list(index.shape)} to {shape}") from error
+
+
+def _padded(node: "NodeProto", index: np.ndarray, sizes: Any, value: Any = None, axes: Any = None) -> np.ndarray:
+    if axes is not None:
+        raise UnsupportedError(f"the kernels lack {said(node)} of some axes; it names {[int(axis) for axis in axes]}")
+    if value is not None and _number(value) != 0:
+        raise UnsupportedError(f"the kernels lack {said(node)} with another value than 0; it has {_number(value)}")
+    begin, end = np.reshape([int(size) for size in sizes], (2, -1))[:, 1:]
+    return np.pad(index, [*zip(begin, end, strict=True)], constant_values=-1)
 
 
 def _cut(dimensions: int, starts: Any, ends: Any, axes: Any = None, steps: Any = None) -> tuple[slice, ...]:
@@ -77,7 +85,8 @@ def picked(index: np.ndarray, own: Map) -> tuple[np.ndarray | None, tuple[int, i
         stride[1] = int(real[0, 0, 1] - real[0, 0, 0])
     rows = np.arange(index.shape[1]) * stride[0] * own.width
     wanted = channels[:, None, None] * pixels + rows[:, None] + np.arange(index.shape[2]) * stride[1]
-    if min(stride) < 1 or not (np.where(channels[:, None, None] < 0, -1, wanted) == index).all():
+    inside = rows[-1] < pixels and (index.shape[2] - 1) * stride[1] < own.width
+    if min(stride) < 1 or not inside or not (np.where(channels[:, None, None] < 0, -1, wanted) == index).all():
         raise ValueError(
             f"a value of shape {list(index.shape)} takes pixels of a map {own.channels} x {own.height} x {own.width} "
             "in an order that the kernels lack"
@@ -117,8 +126,13 @@ def clip_range(node: "NodeProto", inputs: list[Any]) -> tuple[float, float]:
     """Return the bounds of a Clip."""
     bounds = [-np.inf, np.inf]
     for at, given in enumerate(inputs[1:3]):
-        if isinstance(given, Weights):
-            bounds[at] = float(np.reshape((given.values.astype(np.float32) - given.zero) * given.scale, ()))
-        elif given is not None:
-            bounds[at] = float(np.reshape(given, ()))
+        if given is not None:
+            bounds[at] = _number(given)
     return bounds[0], bounds[1]
+
+
+def _number(given: Any) -> float:
+    """Return a constant of one value, in bytes or in float."""
+    if isinstance(given, Weights):
+        given = (given.values.astype(np.float32) - given.zero) * given.scale
+    return float(np.reshape(given, ()))

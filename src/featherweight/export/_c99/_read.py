@@ -167,15 +167,20 @@ class Reader:
         channels, stride = _moves.picked(x.index, self.maps[x.map])
         return Copy(x.map, output, at, channels, len(x.index), stride, table)
 
-    def whole(self, x: Any, node: "NodeProto") -> Seen:
-        """Return `x` as all of one map, which is copied where it is a part of one."""
+    def whole(self, x: Any, node: "NodeProto", *, flat: bool = False) -> Seen:
+        """Return `x` as all of one map, which is copied where it is a part of one; `flat` takes it as one row, too."""
         if not isinstance(x, Seen):
             came = f"{said(x.node)} in float" if isinstance(x, Pending) else "a constant"
             raise UnsupportedError(f"{said(node)} takes {came}; wanted the bytes of a layer")
         own = self.maps[x.map]
-        if x.index.size == own.size and (x.index.ravel() == np.arange(own.size)).all():
-            return x
-        return self.copied(x, own.scale, own.zero, None)
+        if x.index.size != own.size or (x.index.ravel() != np.arange(own.size)).any():
+            return self.copied(x, own.scale, own.zero, None)
+        shape = own.channels, own.height, own.width
+        if (*x.shape, 1, 1)[:3] != shape and not (flat and len(x.shape) == 1):
+            raise UnsupportedError(
+                f"{said(node)} takes a map {list(shape)} as {list(x.shape)}; the kernels lack such a change of shape"
+            )
+        return x
 
     def _finish(self, given: Any) -> Program:
         last = self.proto.graph.node[-1]

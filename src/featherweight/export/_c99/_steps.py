@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ._graph import Pending, Seen, Weights, attributes, said
+from ._layers import check_shiftable
 from ._program import Add, Conv, Map, Multiply, Pool, UnsupportedError, Window
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ def emit(reader: "Reader", pending: Pending, scale: np.float32, zero: int) -> Se
     how = _HOW.get(name)
     if how is None:
         raise UnsupportedError(f"the kernels lack {said(pending.node)}")
-    return how(reader, pending, scale, zero)
+    given = how(reader, pending, scale, zero)
+    check_shiftable(reader.steps[-1], said(pending.node))
+    return given
 
 
 def _bounds(pending: Pending, scale: np.float32, zero: int) -> tuple[int, int]:
@@ -58,6 +61,8 @@ def _bias(pending: Pending, given: Any, scale: np.ndarray) -> np.ndarray:
         return np.zeros(len(scale), np.int32)
     if not isinstance(given, Weights) or given.values.dtype != np.int32:
         raise UnsupportedError(f"wanted the bias as int32; {said(pending.node)} has it in float")
+    if given.values.shape != scale.shape:
+        raise UnsupportedError(f"{said(pending.node)} has {given.values.size} biases for {len(scale)} channels")
     if not np.allclose(given.scale, scale, rtol=1e-5, atol=0):
         raise UnsupportedError(f"the bias of {said(pending.node)} has another scale than input times weight")
     return given.values.astype(np.int32)
@@ -74,13 +79,16 @@ def _conv(reader: "Reader", pending: Pending, scale: np.float32, zero: int) -> S
     source = reader.whole(pending.inputs[0], pending.node)
     own = reader.maps[source.map]
     weight, of_weight = _weights(pending, pending.inputs[1])
+    groups = settings.get("group", 1)
+    if weight.shape[1] * groups != own.channels:
+        raise UnsupportedError(f"{said(pending.node)} wants {weight.shape[1] * groups} channels; got {own.channels}")
     window = _window(pending, settings, weight.shape[2:])
     sides = _sides(window, settings, (own.height, own.width))
     to = reader.mapped(Map(*sides, len(weight), scale, zero))
     shape = own.height, own.width, own.channels
     laid = np.ascontiguousarray(weight.transpose(0, 2, 3, 1))
     arithmetic = _arithmetic(pending, own, reader.maps[to.map], laid, of_weight)
-    reader.steps.append(Conv(source.map, to.map, shape, window, settings.get("group", 1), laid, **arithmetic))
+    reader.steps.append(Conv(source.map, to.map, shape, window, groups, laid, **arithmetic))
     return to
 
 
@@ -137,7 +145,7 @@ def _sides(window: Window, settings: dict[str, Any], shape: tuple[int, int]) -> 
 
 
 def _add(reader: "Reader", pending: Pending, scale: np.float32, zero: int) -> Seen:
-    one, other = (reader.whole(given, pending.node) for given in pending.inputs)
+    one, other = (reader.whole(given, pending.node, flat=True) for given in pending.inputs)
     a, b = reader.maps[one.map], reader.maps[other.map]
     if (a.height, a.width, a.channels) != (b.height, b.width, b.channels):
         raise UnsupportedError(f"{said(pending.node)} is of values of two shapes")
@@ -160,7 +168,7 @@ def _flat(x: Seen) -> Seen:
 
 def _multiply(reader: "Reader", pending: Pending, scale: np.float32, zero: int) -> Seen:
     _no_bounds(pending)
-    one, other = (reader.whole(given, pending.node) for given in pending.inputs)
+    one, other = (reader.whole(given, pending.node, flat=True) for given in pending.inputs)
     if reader.maps[one.map].size < reader.maps[other.map].size:
         one, other = other, one
     a, b = reader.maps[one.map], reader.maps[other.map]
