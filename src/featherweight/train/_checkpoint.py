@@ -71,5 +71,7 @@ def check_same_run(
 
 
 def _facts(recipe: Recipe, steps_per_epoch: int, distillation: Mapping[str, object] | None) -> dict[str, object]:
+    if distillation is not None:  # checkpoints of before there was a choice do not tell
+        distillation = {"kernel": False, "progressive": False, **distillation}
     of_distillation = {f"distillation's {name}": value for name, value in (distillation or {}).items()}
     return {**recipe.to_dict(), "steps per epoch": steps_per_epoch, **of_distillation}

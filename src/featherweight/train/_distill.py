@@ -1,18 +1,22 @@
 """Knowledge distillation: a network that is trained learns from a teacher's answers too, and from its features."""
 
+import copy
 import hashlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from featherweight.blocks import AdderConv2d
+
 from ._evaluate import in_mode
+from ._hints import check_hint, check_kinds, modules_named, run_with_features
+from ._kernel import adder_kernel, convolution_kernel
 from ._view import View
 
 
@@ -22,7 +26,10 @@ class Distillation:
 
     The loss of a step is (1 - weight) * cross-entropy with the labels + weight * `soft_loss` + for each hint
     hint_weight * `hint_loss`. Teacher and student get the same varied pictures. The teacher is in eval mode, without
-    gradients, and is no part of the student or of its checkpoint.
+    gradients, and is no part of the student or of its checkpoint; but see `progressive`.
+
+    With both `kernel` and `progressive`, a `convolutional_twin` for the teacher, and `layer_hints` for the hints, this
+    is the progressive kernel based distillation of AdderNets (PKKD).
 
     Args:
         teacher: [N, C, H, W] -> [N, classes], with the student's classes in the student's order.
@@ -32,10 +39,20 @@ class Distillation:
         hints: pairs of names, a module of the student's (see `named_modules`) and the teacher's that it is to follow;
             both give [N, channels, H, W]. `middle_hint` finds a pair.
         hint_weight: of each of them, above 0.
-    Raises: ValueError: a number outside its range, or a module that is not there.
+        kernel: hints are pairs of an adder layer and a convolution, compared behind kernels, because their features are
+            distributed differently: exp(-distance / (2 sigma^2)), and exp(-product / (2 sigma^2)) of the teacher.
+        progressive: a copy of the teacher is trained beside the student, in train mode, by its cross-entropy with the
+            labels alone (not smoothed, which would take from its answers what they say of other classes). It is part
+            of the checkpoint, and thrown away at the end; the teacher given stays as it was.
+    Raises: ValueError: a number outside its range, a module that is not there, kernels without hints or for other
+        layers, a progressive teacher without parameters to train.
     Source: Hinton, Vinyals, Dean 2015, https://arxiv.org/abs/1503.02531, Section 2; hints, Romero et al. 2015,
-        https://arxiv.org/abs/1412.6550 (FitNets), Section 2.2. Differs from the paper: hints do not come first, in a
-        stage of their own, but along with the answers.
+        https://arxiv.org/abs/1412.6550 (FitNets), Section 2.2; kernels, and a twin that is trained at the same time, Xu
+        et al. 2020, https://arxiv.org/abs/2009.13044 (PKKD). Differs from the papers: hints do not come first, in a
+        stage of their own, but along with the answers. sigma^2 is a layer's standard deviation in the batch, and its
+        mean is subtracted in the exponent, a constant factor that is left to the linear map behind it. Only the
+        student's side has that map, a 1x1 convolution; the teacher's is standardised (`hint_loss`), so that the two
+        cannot agree on a constant.
 
     Example:
         >>> teacher = nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
@@ -53,6 +70,8 @@ class Distillation:
     weight: float = 0.5
     hints: Sequence[tuple[str, str]] = ()
     hint_weight: float = 1.0
+    kernel: bool = False
+    progressive: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.weight <= 1:
@@ -60,7 +79,13 @@ class Distillation:
         for name in ("temperature", "hint_weight"):
             if not 0 < getattr(self, name) < math.inf:
                 raise ValueError(f"{name} of a distillation must be above 0 and finite; got {getattr(self, name)}")
-        _modules(self.teacher, [theirs for _, theirs in self.hints], "teacher")
+        followed = modules_named(self.teacher, [theirs for _, theirs in self.hints], "teacher")
+        if self.kernel:
+            if not self.hints:
+                raise ValueError("kernel=True is of hints, and there are none; `layer_hints` finds them")
+            check_kinds(followed, nn.Conv2d, "teacher")
+        if self.progressive and not any(parameter.requires_grad for parameter in self.teacher.parameters()):
+            raise ValueError("a progressive teacher is trained, and this one has no parameter that requires a gradient")
 
     def to_dict(self) -> dict[str, object]:
         """Return what decides the result, in plain types; of the teacher and its view a hash."""
@@ -74,6 +99,8 @@ class Distillation:
             "weight": self.weight,
             "hints": [list(pair) for pair in self.hints],
             "hint_weight": self.hint_weight,
+            "kernel": self.kernel,
+            "progressive": self.progressive,
         }
 
 
@@ -114,9 +141,9 @@ def hint_loss(guided: Tensor, hint: Tensor) -> Tensor:
 
 
 class Distiller(nn.Module):
-    """A distillation at work: its loss, and for each hint a 1x1 convolution to the teacher's channels.
+    """A distillation at work: its loss, for each hint a 1x1 convolution to the teacher's channels, a teacher to train.
 
-    The convolutions are trained with the student, and thrown away with this.
+    The convolutions and that teacher are trained with the student, and thrown away with this.
 
     Args:
         student: whose modules the hints name.
@@ -130,6 +157,7 @@ class Distiller(nn.Module):
         if distillation.teacher is student:
             raise ValueError("a network cannot be its own teacher: give a copy of it")
         self.distillation = distillation  # no module itself, so the teacher is none of this one's
+        self.teacher: nn.Module | None = None  # that is trained
         self.facts = distillation.to_dict()
         with lent(distillation.teacher), in_mode(student, training=False), torch.no_grad():
             logits, guided = self._student(student, x[:2])
@@ -140,7 +168,13 @@ class Distiller(nn.Module):
                 f"the teacher {list(answers.shape[1:])}"
             )
         for pair, mine, theirs in zip(distillation.hints, guided, hints, strict=True):
-            _check_hint(pair, mine, theirs)
+            check_hint(pair, mine, theirs)
+        if distillation.kernel:
+            check_kinds(
+                modules_named(student, [mine for mine, _ in distillation.hints], "student"), AdderConv2d, "student"
+            )
+        if distillation.progressive:
+            self.teacher = copy.deepcopy(distillation.teacher).train()
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             self.regressors = nn.ModuleList(
@@ -150,46 +184,30 @@ class Distiller(nn.Module):
     def forward(self, student: nn.Module, x: Tensor, y: Tensor, label_smoothing: float) -> Tensor:
         """[N, C, H, W] and [N] -> loss."""
         how = self.distillation
-        with torch.no_grad():
+        with torch.set_grad_enabled(how.progressive):
             answers, hints = self._teacher(x)
         logits, guided = self._student(student, x)
         loss = (1 - how.weight) * F.cross_entropy(logits, y, label_smoothing=label_smoothing)
-        loss = loss + how.weight * soft_loss(logits, answers, how.temperature)
+        loss = loss + how.weight * soft_loss(logits, answers.detach(), how.temperature)
         for regressor, mine, theirs in zip(self.regressors, guided, hints, strict=True):
-            small, wanted = _at_one_size(mine, theirs)
+            features = (adder_kernel(mine), convolution_kernel(theirs)) if how.kernel else (mine, theirs)
+            small, wanted = _at_one_size(features[0], features[1].detach())
             loss = loss + how.hint_weight * hint_loss(regressor(small), wanted)
-        return loss
+        return loss + F.cross_entropy(answers, y) if how.progressive else loss
+
+    def trained_teacher(self) -> list[nn.Parameter]:
+        """Return the parameters of a progressive teacher; none without one."""
+        return [] if self.teacher is None else list(self.teacher.parameters())
 
     def _student(self, student: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        return _run(student, [mine for mine, _ in self.distillation.hints], x, "student")
+        return run_with_features(student, [mine for mine, _ in self.distillation.hints], x, "student")
 
     def _teacher(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
         how = self.distillation
-        return _run(how.teacher, [theirs for _, theirs in how.hints], how.view(x) if how.view else x, "teacher")
-
-
-def middle_hint(student: nn.Module, teacher: nn.Module, x: Tensor, view: View | None = None) -> tuple[str, str]:
-    """Choose a hint: the block in the middle of the student, and the teacher's last one whose features are as large.
-
-    Where none of the teacher's blocks has features of that size, the next in size is taken.
-
-    Args:
-        student: from `create`, or any module with its blocks in `body`; `teacher` likewise.
-        x: a batch as the student gets it.
-    Raises: ValueError: a network without `body`.
-    Source: the middle, Romero et al. 2015, https://arxiv.org/abs/1412.6550, Section 3.
-
-    Example:
-        >>> from featherweight.networks import create
-        >>> student, teacher = create("mobilenet_v1", width=0.25), create("mobilenet_v2", width=0.35)
-        >>> middle_hint(student, teacher, torch.zeros(1, 3, 64, 64))
-        ('body.6', 'body.12')
-    """
-    with in_mode(student, training=False), in_mode(teacher, training=False), torch.no_grad():
-        mine, theirs = _block_sides(student, x), _block_sides(teacher, view(x) if view else x)
-    name = list(mine)[len(mine) // 2]
-    nearest = min(abs(side - mine[name]) for side in theirs.values())
-    return name, [other for other, side in theirs.items() if abs(side - mine[name]) == nearest][-1]
+        teacher = how.teacher if self.teacher is None else self.teacher
+        return run_with_features(
+            teacher, [theirs for _, theirs in how.hints], how.view(x) if how.view else x, "teacher"
+        )
 
 
 @contextmanager
@@ -202,48 +220,6 @@ def lent(teacher: nn.Module) -> Iterator[None]:
             yield
         finally:
             teacher.to(device)
-
-
-def _block_sides(network: nn.Module, x: Tensor) -> dict[str, int]:
-    """Return the height of each block's features."""
-    body = getattr(network, "body", None)
-    if not isinstance(body, nn.Sequential) or not len(body):
-        raise ValueError(f"{type(network).__name__} has no blocks in `body`: name the modules of its hints")
-    names = [f"body.{name}" for name, _ in body.named_children()]
-    _, features = _run(network, names, x, type(network).__name__)
-    return {name: feature.shape[2] for name, feature in zip(names, features, strict=True)}
-
-
-def _run(network: nn.Module, names: Sequence[str], x: Tensor, whose: str) -> tuple[Tensor, list[Tensor]]:
-    """Run a network, and return with its answers what the modules of these names gave."""
-    kept: dict[str, Tensor] = {}
-    with ExitStack() as hooks:
-        for name, module in _modules(network, names, whose).items():
-            hooks.callback(module.register_forward_hook(partial(_keep, kept, name)).remove)
-        answers = network(x)
-    for name in names:
-        if not isinstance(kept.get(name), Tensor):
-            given = f"gives a {type(kept[name]).__name__}" if name in kept else "is not run when the network is"
-            raise ValueError(f"no hints can be taken of the {whose}'s module {name}: it {given}")
-    return answers, [kept[name] for name in names]
-
-
-def _check_hint(pair: tuple[str, str], guided: Tensor, hint: Tensor) -> None:
-    if guided.ndim != 4 or hint.ndim != 4:
-        shapes = f"{list(guided.shape)} and {list(hint.shape)}"
-        raise ValueError(f"hints are features [N, channels, H, W]; {pair[0]} and {pair[1]} give {shapes}")
-
-
-def _keep(kept: dict[str, Tensor], name: str, _module: nn.Module, _inputs: object, output: Tensor) -> None:
-    kept[name] = output
-
-
-def _modules(network: nn.Module, names: Sequence[str], whose: str) -> Mapping[str, nn.Module]:
-    """Find modules by name. Raises: ValueError: there is none of a name."""
-    modules = dict(network.named_modules())
-    if missing := [name for name in names if name not in modules]:
-        raise ValueError(f"the {whose} has no module {', '.join(missing)} to take hints of; see its named_modules()")
-    return {name: modules[name] for name in names}
 
 
 def _at_one_size(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:

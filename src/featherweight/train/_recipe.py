@@ -24,7 +24,8 @@ class Recipe:
         ema_decay: of the exponential average of the weights per step, in [0, 1); the average is what comes out. It
             begins lower, so that early weights are forgotten. None: the last weights come out.
         augment: random changes to the training pictures; None for none.
-        clip_gradient_norm: largest norm of the whole gradient; None for no limit.
+        clip_gradient_norm: largest norm of the whole gradient, but for adder layers', whose adaptive rate gives each a
+            norm of its own; None for no limit.
         adder_p_until: share of the run, in [0, 1), over which the power p of adder layers' differences falls evenly
             from 2 to 1, where it stays (see `featherweight.blocks.AdderConv2d`). 0: p is left as it is.
         seed: of order, augmentation and dropout.

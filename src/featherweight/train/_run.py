@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from featherweight.blocks import set_adder_p
+from featherweight.blocks import AdderConv2d, set_adder_p
 from featherweight.data import Batches
 
 from ._average import WeightAverage
@@ -127,6 +127,23 @@ class Run(pl.LightningModule):  # type: ignore[misc]
             nesterov=self.recipe.momentum > 0,
             fused=True,
         )
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip the gradient; a teacher's beside the student by itself, so that neither's depends on the other's.
+
+        Adder layers' gradients stay as long as their adaptive rate makes them: some hundred times a usual limit.
+        """
+        if gradient_clip_val is not None:
+            teacher = [] if self.distiller is None else self.distiller.trained_teacher()
+            adders = [m.weight for m in self.modules() if isinstance(m, AdderConv2d) and m.adaptive_rate is not None]
+            known = {*teacher, *adders}
+            for parameters in ([p for p in self.parameters() if p not in known], teacher):
+                torch.nn.utils.clip_grad_norm_(parameters, gradient_clip_val)
 
     def on_train_start(self) -> None:
         """Start the clocks."""
