@@ -7,13 +7,18 @@ import numpy as np
 
 from featherweight._extras import require
 
+MOVING = {"Concat", "Gather", "MaxPool", "Reshape", "Slice", "Split", "StridedSlice", "Transpose", "VariadicSplit"}
+ACTIVATIONS = {"HSwish", "HardSigmoid", "Sigmoid", "Swish"}
+
 
 def compact(model: Any) -> None:
     """Fold the biases, fuse swishes, and share equal constants of an `openvino.Model`, which is changed in place.
 
     The converter keeps each bias as whole numbers with the operators that scale them, and gives each FakeQuantize four
-    constants of its own with four dimensions. Swish and hard-swish come in two operators, with bytes between them:
-    OpenVINO runs each as one. The answers then lack that one rounding; all else stays as it is.
+    constants of its own with four dimensions. Of zero points of weights, all 0, it keeps some, and OpenVINO computes
+    such a layer in float. Swish and hard-swish come in two operators, with bytes between them: OpenVINO runs each as
+    one. The products and means of squeeze-excite it computes in float, and is slower if what they take went into bytes
+    before; so are the logits. The answers then lack these roundings; all else stays as it is.
     """
     for node in list(model.get_ordered_ops()):
         match node.get_type_name():
@@ -23,6 +28,12 @@ def compact(model: Any) -> None:
                 _fuse_swish(node)
             case "FakeQuantize":
                 _scalar_ends(node)
+            case "Subtract":
+                _drop_zero(node)
+    for node in model.get_ordered_ops():  # once swishes are fused
+        if node.get_type_name() == "FakeQuantize":
+            _leave_in_float(node)
+            _drop_repeated(node)
     _share_constants(model)
 
 
@@ -38,7 +49,7 @@ def _fold_bias(node: Any) -> None:
     last, reshaping = scaling, _only_taker(scaling)
     if reshaping is not None and reshaping.get_type_name() == "Reshape" and _is_constant(_source(reshaping, 1)):
         last, values = reshaping, values.reshape(_source(reshaping, 1).data)
-    _put(last, require("openvino", extra="openvino").op.Constant(np.ascontiguousarray(values, np.float32)))
+    _put(last, require("openvino", extra="openvino").op.Constant(np.ascontiguousarray(values, np.float32)).output(0))
 
 
 def _fuse_swish(node: Any) -> None:
@@ -53,7 +64,48 @@ def _fuse_swish(node: Any) -> None:
     x = node.input_value(0)
     if x.get_node() in (_source(product, 0), _source(product, 1)):
         operators = require("openvino", extra="openvino").opset13
-        _put(product, operators.hswish(x) if hard else operators.swish(x))
+        _put(product, (operators.hswish(x) if hard else operators.swish(x)).output(0))
+
+
+def _leave_in_float(node: Any) -> None:
+    """Give what computes in float the numbers before they are rounded.
+
+    But not where the rounding's ends stand for a ReLU or a clip, which the quantizer takes out: in front of it is an
+    activation then that has ends of its own, or the logits, which have both signs.
+    """
+    x = node.input_value(0)
+    wanted = {"Multiply", "ReduceMean"} if x.get_node().get_type_name() in ACTIVATIONS else set()
+    if np.all(_source(node, 1).data < 0):
+        wanted.add("Result")
+    for taker in list(node.output(0).get_target_inputs()):
+        if taker.get_node().get_type_name() in wanted:
+            taker.replace_source_output(x)
+
+
+def _drop_repeated(node: Any) -> None:
+    """Take a FakeQuantize away whose input others have rounded alike; a channel shuffle is one operator then."""
+    makers = [_source(node, 0)]
+    while makers:
+        maker = makers.pop()
+        if maker.get_type_name() in MOVING:
+            makers += [_source(maker, at) for at in range(maker.get_input_size() if _is(maker, "Concat") else 1)]
+        elif not _is(maker, "FakeQuantize") or _ends(maker) != _ends(node):
+            return
+    _put(node, node.input_value(0))
+
+
+def _ends(node: Any) -> list[bytes]:
+    """Return the ends of a FakeQuantize, by which it is told from others."""
+    return [np.asarray(_source(node, at).data).tobytes() for at in range(1, 5)]
+
+
+def _drop_zero(node: Any) -> None:
+    """Take a subtraction of nothing but zeros away."""
+    constant = _source(node, 1)
+    while constant.get_type_name() in ("Convert", "Reshape"):
+        constant = _source(constant, 0)
+    if _is_constant(constant) and not np.any(constant.data):
+        _put(node, node.input_value(0))
 
 
 def _scalar_ends(node: Any) -> None:
@@ -71,13 +123,13 @@ def _share_constants(model: Any) -> None:
         if _is_constant(node):
             key = (str(node.get_element_type()), tuple(node.shape), node.data.tobytes())
             if first.setdefault(key, node) is not node:
-                _put(node, first[key])
+                _put(node, first[key].output(0))
 
 
-def _put(node: Any, other: Any) -> None:
-    """Let all that takes a node's output take another's."""
+def _put(node: Any, output: Any) -> None:
+    """Let all that takes a node's output take another one."""
     for taker in list(node.output(0).get_target_inputs()):
-        taker.replace_source_output(other.output(0))
+        taker.replace_source_output(output)
 
 
 def _takers(node: Any) -> Iterator[Any]:
@@ -94,4 +146,8 @@ def _source(node: Any, at: int) -> Any:
 
 
 def _is_constant(node: Any) -> bool:
-    return bool(node.get_type_name() == "Constant")
+    return _is(node, "Constant")
+
+
+def _is(node: Any, kind: str) -> bool:
+    return bool(node.get_type_name() == kind)
