@@ -66,7 +66,8 @@ def test_an_interruption_is_130(featherweight, monkeypatch) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("featherweight.cli.info.collect", interrupted)
-    assert featherweight("info").code == 130
+    answer = featherweight("info")
+    assert (answer.code, answer.out, answer.err) == (130, "", "featherweight: interrupted\n")
 
 
 def test_help_is_quick() -> None:

@@ -60,6 +60,9 @@ def test_wrong_words_and_damaged_files(featherweight, saved, tmp_path) -> None:
         (["unpack", packed, "--out", packed], 2, "is the packed network itself"),
         (["unpack", packed, "--out", tmp_path / "back.safetensors"], 1, "is damaged in the header"),
         (["unpack", saved, "--out", tmp_path / "back.safetensors"], 1, "is no .fwz file"),
+        (["unpack", packed, "--out", saved], 2, "model.safetensors is there already: --overwrite replaces it"),
+        (["unpack", packed, "--out", saved, "--overwrite"], 1, "is damaged in the header"),
+        (["predict", packed, tmp_path], 2, "is a packed network: `featherweight unpack` it, then"),
         (["unpack", tmp_path / "none.fwz", "--out", tmp_path / "back.safetensors"], 1, "no such file"),
     ):
         answer = featherweight(*words)

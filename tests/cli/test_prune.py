@@ -5,8 +5,10 @@ import json
 import pytest
 import torch
 
+from featherweight._fit._learner import Learner
 from featherweight.data import Preprocessing
 from featherweight.networks import create, load_model, save_model
+from featherweight.train import TrainingInterrupted
 
 
 @pytest.fixture
@@ -21,6 +23,19 @@ def saved(tmp_path):
         "seed": "3",
     }
     return save_model(model, tmp_path / "model.safetensors", metadata)
+
+
+def test_an_interruption_keeps_the_pruned_network(featherweight, saved, tmp_path, monkeypatch) -> None:
+    def interrupted(*arguments, **options):
+        raise TrainingInterrupted(3, None)
+
+    monkeypatch.setattr(Learner, "stage", interrupted)
+    out = tmp_path / "pruned.safetensors"
+    words = ["--params", "50%", "--importance", "magnitude", "--data", "digits", "--retrain", "9s", "--out", out]
+    answer = featherweight("prune", saved, *words)
+    assert answer.code == 130
+    assert f"interrupted: {out} is pruned, not trained again; `featherweight train" in " ".join(answer.err.split())
+    assert out.stat().st_size < 0.6 * saved.stat().st_size
 
 
 def test_pruned_retrained_and_trained_again(featherweight, saved, tmp_path) -> None:

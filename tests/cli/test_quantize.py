@@ -47,11 +47,12 @@ def test_an_onnx_file_and_its_layers(featherweight, saved, tmp_path) -> None:
     assert len(titles) == len(weights)
 
 
-def test_a_network_in_few_bits_as_json(featherweight, saved, tmp_path) -> None:
-    out = tmp_path / "small.onnx"
-    words = ["quantize", saved, "--data", "digits", "--out", out, "--method", "minmax", "--bits", 4, "--no-adaround"]
-    found = featherweight(*words, "--json").json
-    assert (found["path"], found["bits"], found["adaround"], found["kept_float"]) == (str(out), 4, False, [])
+def test_a_network_in_few_bits_as_json(featherweight, saved) -> None:
+    out = saved.with_name("model-int4.onnx")
+    words = ["quantize", saved, "--data", "digits", "--method", "minmax", "--bits", 4, "--no-adaround"]
+    found = featherweight(*words, "--keep-float", "stem.conv", "--json").json
+    assert (found["path"], found["bits"], found["adaround"]) == (str(out), 4, False)
+    assert found["kept_float"] == ["stem.conv"]
     in_float, in_int8 = found["files"]
     assert in_int8["bytes"] == out.stat().st_size < in_float["bytes"]
     assert in_float["agreement"] == 1
@@ -72,6 +73,9 @@ def test_wrong_words(featherweight, saved, tmp_path) -> None:
         ([tmp_path / "text.onnx", "--data", "digits"], 2, "is not an ONNX model that can be run"),
         ([tmp_path / "none.onnx", "--data", "digits"], 1, "there is no model file"),
         ([saved, "--data", "nowhere"], 1, "nowhere"),
+        ([saved, "--data", "digits", "--keep-float", "stem.conv", "--keep-float", 2], 2, "is one number, 0 or more"),
+        ([saved, "--data", "digits", "--keep-float=-1"], 2, "is one number, 0 or more, or names"),
+        ([tmp_path / "model.fwz", "--data", "digits"], 2, "is a packed network: `featherweight unpack` it first"),
         ([saved, "--data", "digits", "--keep-float", 99], 1, "leaves nothing to quantize"),
     ):
         answer = featherweight("quantize", *words)

@@ -129,12 +129,22 @@ def main(arguments: list[str] | None = None) -> None:
     wait_politely()
     try:
         app(arguments, prog_name="featherweight")
+    except SystemExit as ended:
+        if _unsaid(ended):
+            print("featherweight: interrupted", file=sys.stderr)
+        raise
     except UsageError as error:
         _fail(error, code=2)
     except Exception as error:
         if not expected(error):
             raise
         _fail(error, code=1)
+
+
+def _unsaid(ended: SystemExit) -> bool:
+    """Tell whether a Ctrl-C ended the command without a word of its own."""
+    before = ended.__context__
+    return ended.code == 130 and before is not None and type(before.__cause__) is KeyboardInterrupt
 
 
 def _fail(error: Exception, *, code: int) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ._errors import usage
+from ._errors import UsageError, usage
 from ._output import Json, print_json, print_table
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def predict(
 
     with usage():
         check_threads(threads)
+        if model.suffix == ".fwz":
+            raise UsageError(f"{model} is a packed network: `featherweight unpack` it, then `featherweight export`")
     runner = load(model, threads)
     rows = list(_predictions(runner, list(_pictures(images)), top))
     if as_json:

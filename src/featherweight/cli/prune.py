@@ -78,13 +78,18 @@ def prune(
         if data is None and (retrain or by == "taylor"):
             raise UsageError(f"{'--retrain' if retrain else '--importance taylor'} needs pictures: --data")
         seconds = training_seconds(retrain)
+    from featherweight.networks import save_model
+
     path.parent.mkdir(parents=True, exist_ok=True)
     with messages_to_stderr():
         learner, side = (None, None) if data is None else learner_of(model, data)
         result = _prune(network, learner, side, budget, importance=by.value, round_to=round_to, keep=keep or [])
-        accuracy = _accuracies(network, result.model, learner, side, seconds)
-    from featherweight.networks import save_model
-
+        save_model(result.model, path, metadata)
+        try:
+            accuracy = _accuracies(network, result.model, learner, side, seconds)
+        except KeyboardInterrupt as error:
+            note(f"interrupted: {path} is pruned, not trained again; `featherweight train --network {path}` does that")
+            raise typer.Exit(130) from error
     save_model(result.model, path, metadata)
     if as_json:
         print_json({"source": str(model), "file": str(path), "accuracy": accuracy, **result.to_dict()})

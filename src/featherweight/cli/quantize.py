@@ -28,7 +28,7 @@ def quantize(
     *,
     data: Annotated[str, typer.Option(help="The pictures it was trained on: calibrates and measures with them.")],
     out: Annotated[
-        Path | None, typer.Option(help="The file to write. Default: of the model's name, ending in -int8.onnx.")
+        Path | None, typer.Option(help="The file to write. Default: as the model, ending in -int8.onnx, or -int4.onnx.")
     ] = None,
     method: Annotated[Method, typer.Option(help="Of choosing an activation's range; auto tries them.")] = Method.auto,
     equalize: Annotated[
@@ -45,11 +45,11 @@ def quantize(
     ] = None,
     bits: Annotated[int, typer.Option(help="Of a weight: 8, 6, 5 or 4; activations have 8.")] = 8,
     keep_float: Annotated[
-        int | None,
+        list[str] | None,
         typer.Option(
-            metavar="N",
-            min=0,
-            help="How many of the most sensitive layers stay in float. Default: the few, if any, it takes to 20 dB.",
+            metavar="N|LAYER",
+            help="How many of the most sensitive layers stay in float, or the name of one, as --sensitivity shows it; "
+            "again for more. Default: the few, if any, it takes to 20 dB.",
         ),
     ] = None,
     least_sqnr: Annotated[
@@ -84,9 +84,10 @@ def quantize(
     from featherweight.compress import quantize as write
     from featherweight.compress._quantize import check_choices
 
-    path = _place(model, out, plot)
+    path = _place(model, out, plot, bits)
     with usage():
-        check_choices(method.value, bits, keep_float)
+        kept = _kept_float(keep_float)
+        check_choices(method.value, bits, kept)
         trained = _trained(model)
     with messages_to_stderr():
         inputs = pictures_for(trained, data, seed)
@@ -99,7 +100,7 @@ def quantize(
         write(
             source, path, inputs.calibration, equalize=equalize, correct_bias=bias_correction,
             method=method.value,  # type: ignore[arg-type]
-            adaround=adaround, bits=bits, keep_float=keep_float, least_sqnr_db=least_sqnr,
+            adaround=adaround, bits=bits, keep_float=kept, least_sqnr_db=least_sqnr,
             sensitivity=sensitivity or plot is not None, report=reports.append, progress=show,
         )  # fmt: skip
         rows = _measured(model, source, path, inputs)
@@ -112,9 +113,23 @@ def quantize(
         _print(rows, done, shown=sensitivity)
 
 
-def _place(model: Path, out: Path | None, plot: Path | None) -> Path:
+def _kept_float(words: list[str] | None) -> int | list[str] | None:
+    """Return a number, names, or None for nothing said. Raises: ValueError: a number among names, or a negative one."""
+    if not words:
+        return None
+    numbers = [word for word in words if word.lstrip("-").isdigit()]
+    if not numbers:
+        return words
+    if len(words) > 1 or int(numbers[0]) < 0:
+        raise ValueError(f"--keep-float is one number, 0 or more, or names of layers; got {', '.join(words)}")
+    return int(numbers[0])
+
+
+def _place(model: Path, out: Path | None, plot: Path | None, bits: int) -> Path:
     """Return the path to write. Raises: UsageError: it would hit the model, or is of another kind."""
-    path = out or model.with_name(f"{model.stem}-int8.onnx")
+    path = out or model.with_name(f"{model.stem}-int{bits}.onnx")
+    if model.suffix == ".fwz":
+        raise UsageError(f"{model} is a packed network: `featherweight unpack` it first")
     if model.suffix not in (".onnx", ".safetensors"):
         raise UsageError(f"{model} is neither a model.safetensors nor a model.onnx")
     if path.suffix != ".onnx":

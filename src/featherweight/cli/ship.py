@@ -88,7 +88,8 @@ def ship(
         print_json(told)
     else:
         print_table(table_of([pytorch, *rows], pictures), f"{out / PAGE} shows them; {out / FIGURES} has all figures")
-    if not all(one.good for one in rows):
+    if bad := [one.name for one in rows if not one.good]:
+        note(f"{len(bad)} of {len(rows)} files break a bound, or could not be made: {', '.join(bad)}")
         raise typer.Exit(NOT_MET)
 
 

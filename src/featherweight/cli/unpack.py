@@ -12,7 +12,8 @@ from ._output import Json, print_json
 def unpack(
     packed: Annotated[Path, typer.Argument(help="A model.fwz that `featherweight pack` wrote.")],
     *,
-    out: Annotated[Path, typer.Option(help="The file to write, such as model.safetensors.")],
+    out: Annotated[Path, typer.Option(help="The file to write, such as unpacked.safetensors.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file --out, if it is there.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a packed network as model.safetensors, which every other command understands.
@@ -34,6 +35,8 @@ def unpack(
         raise UsageError(f"--out {out} is the packed network itself")
     if out.suffix != ".safetensors":
         raise UsageError(f"--out {out}: the file holds safetensors, and ends in .safetensors")
+    if out.exists() and not overwrite:
+        raise UsageError(f"--out {out} is there already: --overwrite replaces it")
     network = read(packed)
     out.parent.mkdir(parents=True, exist_ok=True)
     save_model(network, out, packed_metadata(packed))
