@@ -203,7 +203,8 @@ def _print(rows: list[dict[str, Any]], done: "QuantizationReport", *, shown: boo
     lost = 100 * (rows[0]["accuracy"] - rows[1]["accuracy"])
     how = [done.method, f"{done.equalized} pairs equalized", f"{done.bits} bits"]
     how += ["biases corrected"] * done.correct_bias + ["adaptive rounding"] * done.adaround
-    title = f"{lost:.2f} points lost; {done.sqnr_db:.1f} dB on the calibration pictures; {', '.join(how)}"
+    change = f"{abs(lost):.2f} points {'gained' if round(lost, 2) < 0 else 'lost'}"
+    title = f"{change}; {done.sqnr_db:.1f} dB on the calibration pictures; {', '.join(how)}"
     print_table(table(title, cells, left=("file",)))
     if done.kept_float:
         note(f"in float: {', '.join(done.kept_float)}")
