@@ -18,14 +18,14 @@ import torch
 from PIL import Image
 
 from featherweight import fit, load_model
-from featherweight._fit import FitInterrupted, FitResult, NothingFitsError
+from featherweight._fit import FitInterrupted, FitResult, NothingFitsError, _deadline, _finish
 from featherweight._fit._recipe import read_recipe
 from featherweight.cost import analyze, measure_latency
 from featherweight.data import DataError, Preprocessing, digits, split_pictures
 from featherweight.export import compare, load
 
 QUICK: dict[str, Any] = {"networks": "mobilenet_v1", "max_latency": None, "time": "60s", "progress": False}
-SHORT = {**QUICK, "time": "30s"}  # the least, where what is learned does not matter
+SHORT = {**QUICK, "time": "15s"}  # less than a user may say, where what is learned does not matter
 FILES = {"pytorch": "model.safetensors", "onnx": "model.onnx", "int8": "model-int8.onnx"}
 
 
@@ -169,8 +169,16 @@ def test_results_are_not_overwritten_unasked(result: FitResult) -> None:
     assert (result.folder / "model.onnx").read_bytes() == before
 
 
-def test_a_run_that_is_killed_and_interrupted_goes_on_and_its_recipe_repeats_it_to_the_last_bit(tmp_path: Path) -> None:
-    code = f"from featherweight import fit; fit('digits', out={str(tmp_path / 'out')!r}, tell=print, **{SHORT!r})"
+def test_a_run_that_is_killed_and_interrupted_goes_on_and_its_recipe_repeats_it_to_the_last_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_deadline, "LEAST_SECONDS", 1.0)
+    monkeypatch.setattr(_finish, "LATENCY_SECONDS", 0.2)
+    monkeypatch.setattr(_finish, "EAGER_SECONDS", 0.1)
+    code = (
+        "from featherweight._fit import _deadline, fit; _deadline.LEAST_SECONDS = 1.0; "
+        f"fit('digits', out={str(tmp_path / 'out')!r}, tell=print, **{SHORT!r})"
+    )
     process = subprocess.Popen([sys.executable, "-uc", code], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     for line in process.stdout:
