@@ -8,7 +8,17 @@ import pytest
 from featherweight.compress import QuantizationError, _quantize, _ways, quantize
 from featherweight.compress._bias import correct_bias
 from featherweight.compress._layers import Graph, channel_means, outputs, run
-from featherweight.compress._ranges import BINS, CUTS, Histogram, choose_ranges, least_error, observe, rounded
+from featherweight.compress._ranges import (
+    BINS,
+    CUTS,
+    Histogram,
+    Observed,
+    Range,
+    choose_ranges,
+    least_error,
+    observe,
+    rounded,
+)
 from featherweight.compress._rounding import round_adaptively
 from featherweight.compress._sensitivity import measure_sensitivity, noise_of
 from featherweight.compress._weights import channel_scales, snap
@@ -99,6 +109,20 @@ def test_what_is_joined_is_not_rounded_again(tmp_path):
         ranges = choose_ranges(model, observed, method=method)
         assert len({ranges[name] for name in (*join.input, *join.output)}) == 1
     assert len({observed.ends[name] for name in join.input}) == 2
+
+
+@pytest.mark.parametrize(
+    ("lowest", "highest", "zero"),
+    [(-1.0, 1.2, 128), (-1.25, 1.0, 128), (-1.0, 1.5, 102), (0.0, 2.0, 0), (-2.0, 0.0, 255)],
+)
+def test_a_range_that_is_nearly_symmetric_becomes_so(model, lowest, highest, zero):
+    name = Graph(model).layers()[0].output
+    found = choose_ranges(model, Observed({name: Range(lowest, highest)}, {}), method="minmax")[name]
+    assert found.lowest <= lowest
+    assert found.highest >= highest
+    step = (found.highest - found.lowest) / 255
+    assert -found.lowest / step == pytest.approx(zero)
+    assert step < 1.14 * (highest - lowest) / 255
 
 
 def test_no_level_goes_to_what_relu_throws_away(model):

@@ -30,6 +30,9 @@ def compact(model: Any) -> None:
                 _scalar_ends(node)
             case "Subtract":
                 _drop_zero(node)
+    for node in reversed(model.get_ordered_ops()):
+        if node.get_type_name() in ("Concat", "Reshape"):
+            _round_before(node)
     for node in model.get_ordered_ops():  # once swishes are fused
         if node.get_type_name() == "FakeQuantize":
             _leave_in_float(node)
@@ -65,6 +68,30 @@ def _fuse_swish(node: Any) -> None:
     if x.get_node() in (_source(product, 0), _source(product, 1)):
         operators = require("openvino", extra="openvino").opset13
         _put(product, (operators.hswish(x) if hard else operators.swish(x)).output(0))
+
+
+def _round_before(moving: Any) -> None:
+    """Round what goes into a concatenation or a reshape in place of what comes out: along with what makes it, that is.
+
+    The converter joins roundings in front of a concatenation behind it. Where another layer takes a part, too, as in a
+    Ghost module, that part has two roundings then, neither of which is computed with what makes it; OpenVINO itself
+    moves those of other concatenations back.
+    """
+    after = _only_taker(moving)
+    if after is None or not _is(after, "FakeQuantize"):
+        return
+    parts = moving.input_values() if _is(moving, "Concat") else moving.input_values()[:1]
+    alike = [
+        [node for node in _takers(part) if _is(node, "FakeQuantize") and _ends(node) == _ends(after)] for part in parts
+    ]
+    if _is(moving, "Concat") and not any(alike):
+        return
+    rounded = require("openvino", extra="openvino").opset13.fake_quantize
+    ends, levels = after.input_values()[1:], after.get_attributes()["levels"]
+    for at, (part, found) in enumerate(zip(parts, alike, strict=True)):
+        rounding = found[0] if found else rounded(part, *ends, levels)
+        moving.input(at).replace_source_output(rounding.output(0))
+    _put(after, moving.output(0))
 
 
 def _leave_in_float(node: Any) -> None:
@@ -132,12 +159,12 @@ def _put(node: Any, output: Any) -> None:
         taker.replace_source_output(output)
 
 
-def _takers(node: Any) -> Iterator[Any]:
-    return (taker.get_node() for taker in node.output(0).get_target_inputs())
+def _takers(output: Any) -> Iterator[Any]:
+    return (taker.get_node() for taker in output.get_target_inputs())
 
 
 def _only_taker(node: Any) -> Any | None:
-    takers = list(_takers(node))
+    takers = list(_takers(node.output(0)))
     return takers[0] if len(takers) == 1 else None
 
 
