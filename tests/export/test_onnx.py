@@ -142,6 +142,19 @@ def test_an_export_that_disagrees_is_an_error_not_a_file(tmp_path, model, pictur
     assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("model.onnx", "old")]
 
 
+def test_an_interruption_stays_one(tmp_path, model, monkeypatch):
+    def interrupted(*_, **__):
+        try:
+            raise KeyboardInterrupt
+        except AttributeError.exc:  # what PyTorch's exporter asks for where the import of its parts was interrupted
+            pass
+
+    monkeypatch.setattr(torch.onnx, "export", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        export(model, tmp_path / "model.onnx", metadata=METADATA)
+    assert not list(tmp_path.iterdir())
+
+
 def test_another_opset_than_asked_for_is_an_error(exported):
     proto = onnx.load(exported[0])
     proto.opset_import[0].version = 18

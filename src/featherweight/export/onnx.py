@@ -195,14 +195,26 @@ def _exported(model: "nn.Module", shape: tuple[int, int, int]) -> "ModelProto":
     import torch
 
     require("onnxscript", extra="export")
-    with torch.no_grad():
-        program = torch.onnx.export(
-            _inference_copy(model), (torch.zeros(2, *shape),), dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=["input"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
-        )  # fmt: skip
+    try:
+        with torch.no_grad():
+            program = torch.onnx.export(
+                _inference_copy(model), (torch.zeros(2, *shape),), dynamo=True, opset_version=OPSET, verbose=False,
+                input_names=["input"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )  # fmt: skip
+    except Exception as error:
+        if _was_interrupted(error):  # Ctrl-C while it imports its parts becomes an error of its own
+            raise KeyboardInterrupt from error
+        raise
     assert program is not None
     proto: ModelProto = program.model_proto
     return proto
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Tell whether an error comes of Ctrl-C."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _strip(proto: "ModelProto") -> None:
