@@ -159,6 +159,30 @@ def write_atomically(path: str | os.PathLike[str], content: bytes | str) -> Path
     return Path(path)
 
 
+def make_folder(path: str | os.PathLike[str]) -> Path:
+    """Make a folder and those that it lies in, if they are not there.
+
+    Returns: `path` as a Path.
+    Raises: OSError: it cannot be made; the message names it and says why.
+
+    Example:
+        >>> import tempfile
+        >>> file = write_atomically(Path(tempfile.mkdtemp()) / "model", "")
+        >>> make_folder(file / "onnx")  # doctest: +ELLIPSIS
+        Traceback (most recent call last):
+        ...
+        NotADirectoryError: cannot make the folder .../model/onnx: .../model is a file
+    """
+    folder = Path(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        file = next((place for place in (folder, *folder.parents) if place.is_file()), None)
+        why = error.strerror if file is None else f"{file} is a file"
+        raise type(error)(f"cannot make the folder {folder}: {why}") from error
+    return folder
+
+
 def set_aside(path: str | os.PathLike[str]) -> Path:
     """Give a damaged file a name of its own beside its old one, so that nothing of it is lost; return the new name.
 

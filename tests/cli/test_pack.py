@@ -6,7 +6,9 @@ import pytest
 import safetensors
 import torch
 
-from featherweight.compress import share_weights
+from featherweight._units import format_percent
+from featherweight.cli.train import learner_of
+from featherweight.compress import share_weights, unpack
 from featherweight.compress._share import plain
 from featherweight.networks import create, load_model, save_model
 
@@ -41,6 +43,23 @@ def test_json_has_every_part(featherweight, saved, tmp_path) -> None:
     back = featherweight("unpack", found["path"], "--out", tmp_path / "back.safetensors", "--json").json
     assert back["packed_bytes"] == found["packed_bytes"]
     assert back["bytes"] > found["float_bytes"]
+
+
+def test_accuracy_before_and_packed_is_told(featherweight, tmp_path) -> None:
+    preprocessing = {"resolution": 16, "channels": 1, "mean": [0.5], "std": [0.25], "resize": "squash"}
+    torch.manual_seed(0)
+    model = create("mobilenet_v2", num_classes=10, in_channels=1, width=0.25)
+    metadata = {"labels": json.dumps([*"0123456789"]), "preprocessing": json.dumps(preprocessing), "seed": "3"}
+    path = save_model(model, tmp_path / "model.safetensors", metadata)
+    words = ["pack", path, "--data", "digits", "--density", 0.05, "--bits", 1]
+    answer = featherweight(*words, "--json")
+    assert answer.code == 0, answer.err
+    found = answer.json["accuracy"]
+    answer = featherweight(*words)
+    before, packed = format_percent(found["before"]), format_percent(found["packed"])
+    assert f"accuracy {before} before, {packed} packed" in answer.out
+    learner, side = learner_of(path, "digits")
+    assert found["packed"] == learner.evaluate(unpack(tmp_path / "model.fwz"), side, "test").accuracy
 
 
 def test_wrong_words_and_damaged_files(featherweight, saved, tmp_path) -> None:

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 
+from featherweight._files import write_atomically
 from featherweight._fit._learner import Learner
 from featherweight.data import Preprocessing
 from featherweight.networks import create, load_model, save_model
@@ -65,16 +66,19 @@ def test_latency_is_measured(featherweight, saved, tmp_path, monkeypatch) -> Non
     assert out.exists()
     times = iter([0.001])  # then always more
     monkeypatch.setattr("featherweight.cli.prune.latency", lambda model, side: next(times, 0.005))
-    answer = featherweight("prune", saved, "--max-latency", "2ms", "--round-to", 32, "--out", out, "--json")
+    answer = featherweight(
+        "prune", saved, "--max-latency", "2ms", "--round-to", 32, "--out", out, "--overwrite", "--json"
+    )
     assert answer.code == 3
     assert answer.json["latency_seconds"] == {"before": 0.005, "after": 0.005, "bound": 0.002}
     assert "the latency, measured again, is 5 ms; wanted at most 2 ms" in answer.err
 
 
 def test_wrong_words_of_prune(featherweight, saved, tmp_path) -> None:
+    there = write_atomically(tmp_path / "there.safetensors", "weights of hours")
     for words, code, complaint in (
         ([saved], 2, "no budget: give --multiply-adds, --params, --size or --max-latency"),
-        ([saved, "--params", "many"], 2, "many"),
+        ([saved, "--params", "many"], 2, "--params: not a count: 'many'"),
         ([saved, "--multiply-adds", "0%"], 2, "--multiply-adds must leave something"),
         ([saved, "--multiply-adds", "0.5"], 2, "a share is written as 50%; got 0.5"),
         ([saved, "--params", "50%", "--data", "digits", "--retrain", "0s"], 2, "needs some time; got 0 s"),
@@ -88,12 +92,26 @@ def test_wrong_words_of_prune(featherweight, saved, tmp_path) -> None:
             "'tail'; its layers are stem.conv, stem.norm, body.0.depthwise.conv",
         ),
         ([saved, "--params", "50%", "--out", saved], 2, "is the network itself"),
+        ([saved, "--params", "50%", "--out", there], 2, f"{there} is there already: --overwrite replaces it"),
+        (
+            [saved, "--params", "50%", "--out", there / "in.safetensors"],
+            1,
+            f"cannot make the folder {there}: {there} is a file",
+        ),
         ([saved, "--params", "10"], 1, "with all removed that can be, it still has params"),
         ([tmp_path / "none.safetensors", "--params", "50%"], 1, "no such file"),
     ):
         answer = featherweight("prune", *words)
         assert (answer.code, answer.out) == (code, ""), words
         assert complaint in answer.err
+
+
+def test_a_file_is_replaced_only_where_that_is_asked_for(featherweight, saved, tmp_path) -> None:
+    there = write_atomically(tmp_path / "model-pruned.safetensors", "weights of hours")
+    assert featherweight("prune", saved, "--params", "50%").code == 2
+    assert there.read_text() == "weights of hours"
+    assert featherweight("prune", saved, "--params", "50%", "--overwrite").code == 0
+    assert load_model(there)
 
 
 def test_wrong_words_of_training_a_file(featherweight, saved, tmp_path) -> None:

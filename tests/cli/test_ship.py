@@ -26,7 +26,8 @@ def trained(calibrated, tmp_path_factory) -> Path:
 
 def test_every_file_is_there_and_a_broken_bound_is_told(featherweight, trained, tmp_path) -> None:
     out = tmp_path / "out"
-    words = ("--to", "onnx,openvino", "--precision", "float32,int8", "--data", "digits", "--max-size", "150kB")
+    bounds = ("--max-size", "150kB", "--min-accuracy", "99%")  # the network is untrained
+    words = ("--to", "onnx,openvino", "--precision", "float32,int8", "--data", "digits", *bounds)
     answer = featherweight("ship", trained, *words, "--out", out, "--json")
     assert answer.code == 3, answer.err
     rows = {(row["target"], row["precision"]): row for row in answer.json["files"]}
@@ -41,6 +42,11 @@ def test_every_file_is_there_and_a_broken_bound_is_told(featherweight, trained, 
     page = (out / "ship.html").read_text()
     assert rows["onnx", "float32"]["broken"]["bytes"] in page
     assert "<script" not in page
+    said = answer.json["pytorch"]["broken"]["accuracy"]
+    assert said.endswith("at least 99 %")
+    assert f"PyTorch itself: accuracy {said}; what is made of it will hardly do better" in " ".join(answer.err.split())
+    assert f"<b>PyTorch itself</b>: accuracy {said}." in page
+    assert page.count("99 %</text>") == 2  # both charts reach as far as the bound
 
 
 def test_without_pictures_int8_is_left_out(featherweight, trained, tmp_path) -> None:
@@ -69,7 +75,7 @@ def test_a_bound_that_nothing_was_held_to_is_told(featherweight, trained, tmp_pa
         (("--to", "adder-int8", "--data", "digits"), "it has no adder layers"),
         (("--precision", "int4"), "no target here has the precision 'int4'"),
         (("--to", "onnx", "--precision", "int8"), "nothing to write"),
-        (("--max-size", "300"), "'300' has no unit"),
+        (("--max-size", "300"), "--max-size: not a size: '300' has no unit"),
         (("--max-loss", "200%"), "'200%' is not between"),
         (("--min-accuracy", "97%"), "accuracy is measured on pictures: --min-accuracy and --max-loss need --data"),
         (("--max-loss", "0.5%"), "accuracy is measured on pictures: --min-accuracy and --max-loss need --data"),

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from featherweight._files import write_atomically
+from featherweight._files import make_folder, write_atomically
 from featherweight.data import BUILT_IN
 
 from ._settings import Settings, SettingsError
@@ -55,7 +55,7 @@ class State:
             )
         if self.work.exists():
             shutil.rmtree(self.work)
-        self.work.mkdir(parents=True)
+        make_folder(self.work)
         self.facts: dict[str, Any] = {"settings": settings.to_dict(), "seconds": 0.0}
         self.save(0.0)
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from featherweight._files import set_aside, write_atomically
+from featherweight._files import make_folder, set_aside, write_atomically
 from featherweight._machine import native
 
 from ._process import Worker
@@ -97,7 +97,7 @@ def calibration_path(threads: int) -> Path:
 def save_calibration(calibration: Calibration, path: str | os.PathLike[str] | None = None) -> Path:
     """Write a calibration as JSON; default: where `load_calibration` looks."""
     target = Path(path) if path is not None else calibration_path(calibration.threads)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     return write_atomically(target, json.dumps({"version": VERSION, **asdict(calibration)}, indent=2) + "\n")
 
 

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from featherweight._files import set_aside
+from featherweight._files import make_folder, set_aside
 from featherweight._machine import available_processors, processor_name
 from featherweight.cost import Latency
 
@@ -99,7 +99,7 @@ class Store:
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
         self.path = Path(path) if path is not None else default_path()
         self.set_aside: Path | None = None
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path.parent)
         if self.path.exists() and not self._sound():
             self.set_aside = set_aside(self.path)
         with self._open() as database:

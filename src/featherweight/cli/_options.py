@@ -3,9 +3,11 @@
 import inspect
 import types
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal, Union, get_args, get_origin
+from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
+
+Number = TypeVar("Number", int, float)
 
 Data = Annotated[
     str,
@@ -18,6 +20,23 @@ NetworkOptions = Annotated[
     list[str] | None,
     typer.Option("--option", "-o", metavar="NAME=VALUE", help="An option of the network; may be repeated."),
 ]
+
+
+def bound(option: str, parse: Callable[[str], Number], text: str) -> Number:
+    """Read the quantity of an option, which the error names.
+
+    Raises: ValueError: `parse` cannot read it.
+
+    Example:
+        >>> bound("--max-latency", float, "soon")
+        Traceback (most recent call last):
+        ...
+        ValueError: --max-latency: could not convert string to float: 'soon'
+    """
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from error
 
 
 def parse_network_options(name: str, words: Sequence[str] | None) -> dict[str, object]:

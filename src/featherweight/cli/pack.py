@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featherweight._files import make_folder
+
 from ._errors import UsageError, usage
-from ._output import Json, print_json, print_table
+from ._output import Json, messages_to_stderr, print_json, print_table
 from .cost import table
+from .train import learner_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +29,9 @@ def pack(
     density: Annotated[
         float, typer.Option(help="Share of the weights to keep, the largest of each layer; above 0, at most 1.")
     ] = 0.33,
+    data: Annotated[
+        str | None, typer.Option(help="The pictures that it was trained on, a folder or 'digits': to see accuracy.")
+    ] = None,
     bits: Annotated[int, typer.Option(help="Of the index of a weight's value, 1 to 8: 2^bits values a layer.")] = 6,
     as_json: Json = False,
 ) -> None:
@@ -41,11 +47,12 @@ def pack(
 
     \b
     Examples:
-      featherweight pack featherweight-train/model.safetensors
+      featherweight pack featherweight-train/model.safetensors --data digits
       featherweight pack model.safetensors --out small.fwz --density 0.33 --bits 6
       featherweight pack model.safetensors --density 1 --bits 8 --json
     """
     from featherweight.compress import pack as write
+    from featherweight.compress import unpack
     from featherweight.compress._share import check_choices
 
     with usage():
@@ -56,13 +63,19 @@ def pack(
         if path.suffix != ".fwz":
             raise UsageError(f"--out is a packed network, FILE.fwz; got {str(path)!r}")
         check_choices(density, bits)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with progress_bar("packing") as show:
-        packed = write(network, path, density=density, bits=bits, metadata=metadata, progress=show)
+    make_folder(path.parent)
+    with messages_to_stderr():
+        learner, side = (None, 0) if data is None else learner_of(model, data)
+        with progress_bar("packing") as show:
+            packed = write(network, path, density=density, bits=bits, metadata=metadata, progress=show)
+        accuracy = {}
+        if learner is not None:
+            both = {"before": network, "packed": unpack(path)}
+            accuracy = {name: learner.evaluate(one, side, "test").accuracy for name, one in both.items()}
     if as_json:
-        print_json({"source": str(model), **packed.to_dict()})
+        print_json({"source": str(model), "accuracy": accuracy, **packed.to_dict()})
     else:
-        _print(model, packed)
+        _print(model, packed, accuracy)
 
 
 def read_saved(path: Path) -> "tuple[nn.Module, dict[str, str]]":
@@ -89,7 +102,7 @@ def progress_bar(what: str) -> Iterator[Callable[[float], None]]:
         yield lambda share: bar.update(task, completed=share)
 
 
-def _print(source: Path, packed: "Packed") -> None:
+def _print(source: Path, packed: "Packed", accuracy: dict[str, float]) -> None:
     from featherweight._units import format_bytes, format_percent
 
     def row(what: str, count: float) -> list[str]:
@@ -108,4 +121,9 @@ def _print(source: Path, packed: "Packed") -> None:
         row("entropy of the symbols, and values and rest", packed.bound_bytes),
     ]
     over = packed.packed_bytes / packed.bound_bytes
-    print_table(table(f"{ratio:.1f} times smaller; {over:.3f} times the entropy bound", rows, left=()))
+    lines = (
+        [f"accuracy {format_percent(accuracy['before'])} before, {format_percent(accuracy['packed'])} packed"]
+        if accuracy
+        else []
+    )
+    print_table(table(f"{ratio:.1f} times smaller; {over:.3f} times the entropy bound", rows, left=()), *lines)

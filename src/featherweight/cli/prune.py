@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featherweight._files import make_folder
+
 from ._errors import UsageError, usage
+from ._options import bound
 from ._output import Json, messages_to_stderr, note, print_json, print_table
 from .cost import table
 from .pack import progress_bar, read_saved
@@ -51,6 +54,7 @@ def prune(
     out: Annotated[
         Path | None, typer.Option(help="The file to write. Default: MODEL-pruned.safetensors beside it.")
     ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file --out, if it is there.")] = False,
     as_json: Json = False,
 ) -> None:
     """Remove channels from a trained network, the least important of all layers, until it meets a budget.
@@ -74,13 +78,15 @@ def prune(
             raise UsageError(f"--out is a network, FILE.safetensors; got {str(path)!r}")
         if path.exists() and path.samefile(model):
             raise UsageError(f"--out {path} is the network itself")
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path} is there already: --overwrite replaces it, --out chooses another")
         by = importance or Importance("taylor" if data else "magnitude")
         if data is None and (retrain or by == "taylor"):
             raise UsageError(f"{'--retrain' if retrain else '--importance taylor'} needs pictures: --data")
         seconds = training_seconds(retrain)
     from featherweight.networks import save_model
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with messages_to_stderr():
         learner, side = (None, None) if data is None else learner_of(model, data)
         result = _prune(network, learner, side, budget, importance=by.value, round_to=round_to, keep=keep or [])
@@ -115,10 +121,10 @@ def _budget(**words: str | None) -> dict[str, Any]:
         if text is not None:
             name, parse = names[word]
             share = text.strip().endswith("%")
-            most = parse_percent(text) if share else parse(text)
+            option = "--" + word.replace("_", "-")
+            most = bound(option, parse_percent if share else parse, text)
             if not most or (most <= 1 and not share and name != "latency_seconds"):
-                option = word.replace("_", "-")
-                raise ValueError(f"--{option} must leave something, and a share is written as 50%; got {text}")
+                raise ValueError(f"{option} must leave something, and a share is written as 50%; got {text}")
             budget[name] = (most, share)
     if not budget:
         raise ValueError("no budget: give --multiply-adds, --params, --size or --max-latency")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featherweight._files import make_folder
+
 from ._errors import UsageError, usage
 from ._output import Json, messages_to_stderr, note, print_json, print_table
 from ._trained import Trained, pictures_for, read_trained
@@ -93,7 +95,7 @@ def quantize(
         inputs = pictures_for(trained, data, seed)
     assert inputs.calibration is not None
     for file in (path, plot or path):
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
     reports: list[QuantizationReport] = []
     with tempfile.TemporaryDirectory(prefix="featherweight-") as folder, _progress() as show:
         source = model if model.suffix == ".onnx" else _exported(trained, Path(folder) / "float.onnx")

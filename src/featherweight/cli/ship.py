@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from featherweight._files import make_folder
+
 from ._errors import UsageError, usage
 from ._exporting import ALL, File, chosen_precisions, chosen_targets, lacks, shipped, table_of, usual_name
+from ._options import bound
 from ._output import Json, messages_to_stderr, note, print_json, print_table
 from ._trained import Trained, pictures_for, read_trained
 
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
     from featherweight.ship import Bounds
 
 NOT_MET = 3  # exit code: a file breaks a bound, or could not be made
+UNTRAINED = "what is made of it will hardly do better: train it further"
 PAGE, FIGURES = "ship.html", "ship.json"
 
 
@@ -73,6 +77,7 @@ def ship(
                 raise UsageError("accuracy is measured on pictures: --min-accuracy and --max-loss need --data")
             trained = read_trained(model)
             files = _files(trained, to, precision, out, calibrated=data is not None)
+        make_folder(out)
         pictures = pictures_for(trained, data, seed)
         pytorch, rows = shipped(files, trained, pictures, threads=threads, memory=True, bounds=bounds)
         for one in rows if max_memory else ():
@@ -88,6 +93,8 @@ def ship(
         print_json(told)
     else:
         print_table(table_of([pytorch, *rows], pictures), f"{out / PAGE} shows them; {out / FIGURES} has all figures")
+    if pytorch.broken:
+        note(f"PyTorch itself: accuracy {pytorch.broken['accuracy']}; {UNTRAINED}")
     if bad := [one.name for one in rows if not one.good]:
         note(f"{len(bad)} of {len(rows)} files break a bound, or could not be made: {', '.join(bad)}")
         raise typer.Exit(NOT_MET)
@@ -105,11 +112,11 @@ def _bounds(
     from featherweight.ship import Bounds
 
     return Bounds(
-        bytes=None if max_size is None else parse_bytes(max_size),
-        latency_seconds=None if max_latency is None else parse_seconds(max_latency),
-        memory_bytes=None if max_memory is None else parse_bytes(max_memory),
-        accuracy=None if min_accuracy is None else parse_percent(min_accuracy),
-        loss=None if max_loss is None else parse_percent(max_loss),
+        bytes=None if max_size is None else bound("--max-size", parse_bytes, max_size),
+        latency_seconds=None if max_latency is None else bound("--max-latency", parse_seconds, max_latency),
+        memory_bytes=None if max_memory is None else bound("--max-memory", parse_bytes, max_memory),
+        accuracy=None if min_accuracy is None else bound("--min-accuracy", parse_percent, min_accuracy),
+        loss=None if max_loss is None else bound("--max-loss", parse_percent, max_loss),
     )
 
 

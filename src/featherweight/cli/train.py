@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from featherweight._files import make_folder, write_atomically
+
 from ._errors import UsageError, usage
 from ._options import Data, NetworkOptions, parse_network_options
 from ._output import Json, messages_to_stderr, note, print_json, print_table
@@ -140,7 +142,7 @@ def train(
                     trained, learner=learner, student=model, resolution=side, temperature=temperature, weight=weight,
                     hints=hints,
                 )  # fmt: skip
-        out.mkdir(parents=True, exist_ok=True)
+        make_folder(out)
         if not resume:
             (out / CHECKPOINT).unlink(missing_ok=True)
         result = _train(learner, model, recipe, distillation, side=side, seconds=seconds, out=out, resume=resume)
@@ -248,7 +250,6 @@ def _train(
     resume: bool,
 ) -> dict[str, Any]:
     """Train, write the files, and return the figures."""
-    from featherweight._files import write_atomically
     from featherweight.networks import save_model
     from featherweight.train import TrainingInterrupted
 
@@ -265,12 +266,15 @@ def _train(
         "seed": str(learner.seed),
     }
     path = save_model(model, out / MODEL, metadata)
+    found = {part: learner.evaluate(model, side, part) for part in ("val", "test")}
+    if found["test"].is_guessing:
+        note("the network is no better than one that guesses: give it more --time or --epochs")
     write_atomically(out / HISTORY, json.dumps(history.to_dict(), indent=1) + "\n")
     (out / CHECKPOINT).unlink()
     return {
         "file": str(path),
         "history_file": str(out / HISTORY),
-        "accuracy": {part: learner.evaluate(model, side, part).accuracy for part in ("val", "test")},
+        "accuracy": {part: one.accuracy for part, one in found.items()},
         "pictures": {part: len(learner.indices(part)) for part in ("train", "val", "test")},
         "epochs": history.epochs[-1].epoch,
         "steps": history.steps,
@@ -289,7 +293,7 @@ def _print(result: dict[str, Any]) -> None:
     table.add_row("accuracy, test", f"{format_percent(result['accuracy']['test'])} of {result['pictures']['test']}")
     table.add_row("accuracy, validation", f"{format_percent(result['accuracy']['val'])} of {result['pictures']['val']}")
     table.add_row(
-        "trained", f"{result['epochs']} epochs in {format_seconds(result['seconds'])}, "
+        "trained", f"{result['epochs']} epoch{'s' * (result['epochs'] != 1)} in {format_seconds(result['seconds'])}, "
         f"{result['images_per_second']:.0f} pictures/s",
     )  # fmt: skip
     table.add_row("written", f"{result['file']}, {result['history_file']}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from featherweight._files import make_folder
+
 from ._errors import UsageError
 from ._output import Json, print_json
 
@@ -38,7 +40,7 @@ def unpack(
     if out.exists() and not overwrite:
         raise UsageError(f"--out {out} is there already: --overwrite replaces it")
     network = read(packed)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(out.parent)
     save_model(network, out, packed_metadata(packed))
     sizes = {"packed_bytes": packed.stat().st_size, "bytes": out.stat().st_size}
     if as_json:

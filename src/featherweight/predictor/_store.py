@@ -9,7 +9,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from featherweight._files import set_aside, write_atomically
+from featherweight._files import make_folder, set_aside, write_atomically
 from featherweight.bench import RUNTIMES, machine, machine_path, versions
 
 from ._gaussian_process import GaussianProcess
@@ -29,7 +29,7 @@ def predictor_path(runtime: str, threads: int = 1) -> Path:
 def save_predictor(predictor: LatencyPredictor, path: str | os.PathLike[str] | None = None) -> Path:
     """Write a predictor; default: where `load_predictor` looks."""
     target = Path(path) if path is not None else predictor_path(predictor.runtime, predictor.threads)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(target.parent)
     tensors = {
         f"{name}.{part}": getattr(model, part).contiguous()
         for name, model in predictor.models.items()

@@ -85,14 +85,20 @@ def _charts(
             )
             for one in shown
         ]
-        limit = bounds.get(figure)
+        limit, least = bounds.get(figure), bounds.get(judged)
         picture = scatter(
             points,
             log_axis(f"{what}, log scale", [*(point.x for point in points), *([limit] if limit else [])], write),
-            linear_axis(words.lower(), [one[judged] for one in shown], format_percent, floor=0, ceiling=1),
+            linear_axis(
+                words.lower(),
+                [*(one[judged] for one in shown), *([least] if least else [])],
+                format_percent,
+                floor=0,
+                ceiling=1,
+            ),
             title=f"{words} of the files against their {what}",
             x_limit=limit,
-            y_limit=bounds.get(judged),
+            y_limit=least,
         )
         charts.append((f"{words} against {what}", picture))
     return charts

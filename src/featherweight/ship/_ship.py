@@ -14,7 +14,7 @@ from torch import nn
 
 from featherweight import __version__
 from featherweight._exports import Sources, logits_of, write_proven
-from featherweight._files import size_on_disk
+from featherweight._files import make_folder, size_on_disk
 from featherweight.cost import Latency, latency_of, measure_latency
 from featherweight.export import TARGETS, ModelFileError, Target, TargetError, load
 from featherweight.export._memory import MeasurementError, peak_memory_bytes
@@ -124,7 +124,7 @@ def write_files(
             try:
                 if reason := target.missing():
                     raise TargetError(reason)
-                file.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(file.parent)
                 parity = write_proven(
                     target, precision, sources, file, pictures=pictures.test, reference=reference,
                     labels=reference.argmax(1) if truth is None else truth,

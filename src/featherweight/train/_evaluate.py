@@ -1,5 +1,6 @@
 """Accuracy and loss of a network on pictures that it is not trained on."""
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,20 @@ class Evaluation:
     labels: npt.NDArray[np.int64]
     accuracy: float
     loss: float
+
+    @property
+    def is_guessing(self) -> bool:
+        """Tell whether no more is right than chance gives one who always says the most frequent class.
+
+        Example:
+            >>> labels = np.arange(100) % 10
+            >>> logits = np.zeros((100, 10), np.float32)
+            >>> [Evaluation(logits, labels, accuracy, 2.3).is_guessing for accuracy in (0.1, 0.18, 0.25)]
+            [True, True, False]
+        """
+        share = float(np.bincount(self.labels).max() / len(self.labels))
+        standard_error = math.sqrt(share * (1 - share) / len(self.labels))
+        return self.accuracy <= share + 3 * standard_error
 
 
 def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:
