@@ -177,7 +177,7 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        file = next((place for place in (folder, *folder.parents) if place.is_file()), None)
+        file = next((place for place in (folder, *folder.parents) if os.path.isfile(place)), None)  # noqa: PTH113  # Path.is_file raises in what may not be read
         why = error.strerror if file is None else f"{file} is a file"
         raise type(error)(f"cannot make the folder {folder}: {why}") from error
     return folder

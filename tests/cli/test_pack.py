@@ -59,6 +59,7 @@ def test_accuracy_before_and_packed_is_told(featherweight, tmp_path) -> None:
     before, packed = format_percent(found["before"]), format_percent(found["packed"])
     assert f"accuracy {before} before, {packed} packed" in answer.out
     learner, side = learner_of(path, "digits")
+    assert found["before"] == learner.evaluate(model, side, "test").accuracy
     assert found["packed"] == learner.evaluate(unpack(tmp_path / "model.fwz"), side, "test").accuracy
 
 

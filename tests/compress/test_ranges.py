@@ -2,9 +2,12 @@
 
 import numpy as np
 import onnx
+import onnx.reference
 import pytest
+import torch
 
 from featherweight.compress._layers import Graph, outputs
+from featherweight.compress._qdq import prepared
 from featherweight.compress._ranges import (
     BINS,
     CUTS,
@@ -16,6 +19,8 @@ from featherweight.compress._ranges import (
     observe,
     rounded,
 )
+from featherweight.export import probe
+from featherweight.networks import create
 
 from .small import joined_model, pictures, small_model
 
@@ -91,6 +96,23 @@ def test_a_range_that_is_nearly_symmetric_becomes_so(model, lowest, highest, zer
     step = (found.highest - found.lowest) / 255
     assert -found.lowest / step == pytest.approx(zero)
     assert step < 1.14 * (highest - lowest) / 255
+
+
+def test_what_is_shuffled_between_concatenations_is_not_rounded_again(tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = create("shufflenet_v2", width=0.5, num_classes=5, in_channels=1, small_input=True).eval()
+    (tmp_path / "model.onnx").write_bytes(probe(network, (1, 16, 16), batch=8))
+    model = prepared(tmp_path / "model.onnx")
+    drawn = np.random.default_rng(0).normal(size=(8, 1, 16, 16)).astype(np.float32)
+    ranges = choose_ranges(model, observe(model, drawn), method="minmax")
+    joins = [node for node in model.graph.node if node.op_type == "Concat"]
+    assert len(joins) == 16
+    for join in joins:
+        assert len({ranges[name] for name in (*join.input, *join.output)}) == 1
+    split = [node for node in model.graph.node if node.op_type in ("Slice", "Split")]
+    assert len(split) >= 13
+    assert all(len({ranges[name] for name in (node.input[0], *node.output)}) == 1 for node in split)
 
 
 def test_no_level_goes_to_what_relu_throws_away(model):

@@ -24,7 +24,7 @@ from featherweight.cost import analyze, measure_latency
 from featherweight.data import DataError, Preprocessing, digits, split_pictures
 from featherweight.export import compare, load
 
-QUICK: dict[str, Any] = {"networks": "mobilenet_v1", "max_latency": None, "time": "60s", "progress": False}
+QUICK: dict[str, Any] = {"networks": "mobilenet_v1", "max_latency": None, "time": "45s", "progress": False}
 SHORT = {**QUICK, "time": "15s"}  # less than a user may say, where what is learned does not matter
 FILES = {"pytorch": "model.safetensors", "onnx": "model.onnx", "int8": "model-int8.onnx"}
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from featherweight.blocks import ClassifierHead, ConvNormAct, DepthwiseSeparable, ImageClassifier
 from featherweight.data import Augment, Batches, Preprocessing, Split, augment_for, digits, split_pictures
-from featherweight.train import History, Recipe, TrainingDivergedError, _run, evaluate, train
+from featherweight.train import Evaluation, History, Recipe, TrainingDivergedError, _run, evaluate, train
 from featherweight.train._average import WeightAverage
 from featherweight.train._progress import ProgressBar
 
@@ -172,6 +172,21 @@ def test_evaluate_gives_logits_in_order_and_restores_each_mode() -> None:
     assert found.labels.tolist() == [0] * 9
     assert found.accuracy == (wanted.argmax(1) == 0).double().mean().item()
     assert found.loss == pytest.approx(nn.functional.cross_entropy(wanted, torch.zeros(9, dtype=torch.long)).item())
+
+
+@pytest.mark.parametrize(
+    ("counts", "right", "guessing"),
+    [
+        ((2, 2), 4, False), ((2, 2), 2, True), ((95, 5), 100, False), ((95, 5), 96, True), ((95, 5), 98, False),
+        ((18,) * 10, 26, True), ((18,) * 10, 60, False), ((1,), 1, False),
+    ],
+)  # fmt: skip
+def test_a_network_that_guesses_is_told_from_one_that_knows(
+    counts: tuple[int, ...], right: int, guessing: bool
+) -> None:
+    labels = np.repeat(np.arange(len(counts)), counts)
+    logits = np.zeros((len(labels), len(counts)), np.float32)
+    assert Evaluation(logits, labels, right / len(labels), 1.0).is_guessing == guessing
 
 
 def test_evaluate_on_nothing_is_an_error() -> None:

@@ -77,7 +77,7 @@ def distillation_from(
     found = evaluate(teacher.model, ((view(x), y) for x, y in batches))
     side = teacher.preprocessing.resolution
     if found.is_guessing:
-        note(f"{path} is no better than one that guesses: it has nothing to teach")
+        note(f"{path} is hardly better than one that guesses: it has little to teach")
     note(
         f"the teacher, at {side} px, is right on {found.accuracy:.1%} of the validation pictures"
         + "".join(f"; {mine} is to follow its {other}" for mine, other in pairs)

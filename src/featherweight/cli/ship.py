@@ -77,8 +77,8 @@ def ship(
                 raise UsageError("accuracy is measured on pictures: --min-accuracy and --max-loss need --data")
             trained = read_trained(model)
             files = _files(trained, to, precision, out, calibrated=data is not None)
-        make_folder(out)
         pictures = pictures_for(trained, data, seed)
+        make_folder(out)
         pytorch, rows = shipped(files, trained, pictures, threads=threads, memory=True, bounds=bounds)
         for one in rows if max_memory else ():
             if one.file is not None and one.memory_bytes is None:

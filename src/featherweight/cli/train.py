@@ -268,7 +268,7 @@ def _train(
     path = save_model(model, out / MODEL, metadata)
     found = {part: learner.evaluate(model, side, part) for part in ("val", "test")}
     if found["test"].is_guessing:
-        note("the network is no better than one that guesses: give it more --time or --epochs")
+        note("the network is hardly better than one that guesses: give it more --time or --epochs")
     write_atomically(out / HISTORY, json.dumps(history.to_dict(), indent=1) + "\n")
     (out / CHECKPOINT).unlink()
     return {

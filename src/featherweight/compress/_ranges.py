@@ -17,6 +17,7 @@ METHODS: tuple[Method, ...] = ("minmax", "percentile", "mse")
 BINS = 2048
 LEVELS = 255  # steps of an unsigned byte
 CUTS = np.linspace(1, 0.2, 41)  # shares of a range's end that "mse" tries
+MOVING = ("Flatten", "Gather", "Reshape", "Slice", "Split", "Transpose")
 NEARLY = 1.3  # times as far on one side of zero as on the other, at most, for a range to be made symmetric
 
 Values = NDArray[np.float64]
@@ -69,8 +70,9 @@ def choose_ranges(
     "minmax" takes all that was seen; "percentile" what lies between percentiles; "mse" the range with the smallest mean
     squared error of the rounded and cut values. Where a tensor goes into a function that is flat beyond some value
     (hard-swish, sigmoid), the error of "mse" is that behind the function, since what is cut off there costs nothing.
-    What goes into a concatenation or ReLU has the range of what comes out. A range that is nearly symmetric becomes so:
-    its zero point is 128 then, which OpenVINO computes without, and its steps grow by less than a seventh.
+    What is concatenated or only moved has one range, and what goes into ReLU that of what comes out. A range that is
+    nearly symmetric becomes so: its zero point is 128 then, which OpenVINO computes without, and its steps grow by less
+    than a seventh.
 
     Args:
         percentile: share of the values kept, in percent.
@@ -85,7 +87,7 @@ def choose_ranges(
             ranges = {name: _percentile(histogram, percentile) for name, histogram in histograms.items()}
         case "mse":
             ranges = {name: least_error(histogram, _behind(graph, name)) for name, histogram in histograms.items()}
-    return {name: _balanced(found) for name, found in _handed_back(graph, ranges).items()}
+    return {name: _balanced(found) for name, found in _tied(graph, ranges).items()}
 
 
 def _balanced(found: Range) -> Range:
@@ -97,20 +99,34 @@ def _balanced(found: Range) -> Range:
     return Range(-128 * step, 127 * step)
 
 
-def _handed_back(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
-    """Give what goes into a concatenation, or into ReLU and nothing else, the range of what comes out.
+def _tied(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
+    """Give what is joined or only moved one range, and what goes into ReLU and nothing else that of what comes out.
 
     Bytes then pass as they are: else each passage rounds anew, as often as a dense network has layers, and levels go to
-    what ReLU throws away.
+    what ReLU throws away. What is split or shuffled on its way from one concatenation to the next has their range, too.
     """
-    found = dict(ranges)
-    for node in reversed(graph.model.graph.node):
-        name, behind = node.input[0] if node.input else "", found.get(node.output[0])
-        if behind is not None and node.op_type == "Concat":
-            found |= {name: behind for name in node.input if name in found}
-        elif behind is not None and node.op_type in ("Relu", "Clip") and graph.only_taker(name) is not None:
-            found[name] = behind
+    groups = {name: {name} for name in ranges}
+    joined, cut, thrown = set[str](), set[str](), set[str]()
+    for node in graph.model.graph.node:
+        names = [name for name in (*node.input, *node.output) if name in ranges]
+        if node.op_type == "Concat":
+            joined.update(node.output)
+        elif node.op_type in ("Relu", "Clip") and graph.only_taker(node.input[0]) is not None and len(names) > 1:
+            cut.update(node.output)
+            thrown.add(node.input[0])
+        elif node.op_type not in MOVING:
+            continue
+        group = set[str]().union(*(groups[name] for name in names))
+        groups |= dict.fromkeys(group, group)
+    found = {}
+    for name, group in groups.items():
+        decide = (joined & group) - thrown or cut & group or group
+        found[name] = _widest([ranges[one] for one in decide if one in ranges])
     return found
+
+
+def _widest(ranges: list[Range]) -> Range:
+    return Range(min(one.lowest for one in ranges), max(one.highest for one in ranges))
 
 
 def _ends(batches: Iterable[dict[str, Float]]) -> dict[str, Range]:

@@ -30,7 +30,9 @@ class Evaluation:
 
     @property
     def is_guessing(self) -> bool:
-        """Tell whether no more is right than chance gives one who always says the most frequent class.
+        """Tell whether hardly more is right than for one who always says the most frequent class.
+
+        Three standard errors more, that is, but never more than half of what that one gets wrong.
 
         Example:
             >>> labels = np.arange(100) % 10
@@ -40,7 +42,7 @@ class Evaluation:
         """
         share = float(np.bincount(self.labels).max() / len(self.labels))
         standard_error = math.sqrt(share * (1 - share) / len(self.labels))
-        return self.accuracy <= share + 3 * standard_error
+        return self.accuracy < share + min(3 * standard_error, (1 - share) / 2)
 
 
 def evaluate(model: nn.Module, batches: Iterable[tuple[Tensor, Tensor]]) -> Evaluation:
