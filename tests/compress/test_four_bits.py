@@ -41,7 +41,8 @@ def test_the_answers_are_those_of_bytes(files):
     assert 0.3 * weights < whole.stat().st_size - four.stat().st_size < 0.5 * weights
 
 
-def test_openvino_reads_them(files):
+def test_openvino_reads_them(files, monkeypatch):
+    monkeypatch.setenv("CI", "true")  # it tells its makers of each use otherwise
     openvino = pytest.importorskip("openvino", reason="openvino is not installed")
     found = [openvino.Core().compile_model(openvino.convert_model(path), "CPU")(files[2])[0] for path in files[:2]]
     assert np.array_equal(*found)
