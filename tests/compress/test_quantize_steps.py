@@ -211,6 +211,7 @@ def test_weights_of_few_bits_and_adaptive_rounding(float_file, tmp_path):
         ({"method": "percentile", "percentile": float("nan")}, "above 0 and at most 100 percent; got nan"),
         ({"keep_float": ["tail"]}, "there is no layer tail; the layers are stem, depthwise"),
         ({"keep_float": "head"}, "names of layers, or how many, an int of 0 or more; got 'head'"),
+        ({"keep_float": True}, "an int of 0 or more; got True"),
         ({"keep_float": np.int64(2)}, r"an int of 0 or more; got np.int64\(2\)"),
         ({"keep_float": [2]}, r"an int of 0 or more; got \[2\]"),
         ({"keep_float": 6}, "leaves nothing to quantize: it names 6 of 6 layers"),

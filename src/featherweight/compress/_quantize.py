@@ -177,7 +177,8 @@ def check_choices(method: str, bits: int, keep_float: Collection[str] | int | No
     if isinstance(keep_float, Collection) and not isinstance(keep_float, str):
         fits = all(isinstance(name, str) for name in keep_float)
     else:
-        fits = keep_float is None or (isinstance(keep_float, int) and keep_float >= 0)
+        count = isinstance(keep_float, int) and not isinstance(keep_float, bool) and keep_float >= 0
+        fits = keep_float is None or count
     if not fits:
         raise QuantizationError(f"keep_float is names of layers, or how many, an int of 0 or more; got {keep_float!r}")
 
