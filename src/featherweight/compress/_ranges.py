@@ -121,7 +121,7 @@ def _tied(graph: Graph, ranges: dict[str, Range]) -> dict[str, Range]:
     found = {}
     for name, group in groups.items():
         decide = (joined & group) - thrown or cut & group or group
-        found[name] = _widest([ranges[one] for one in decide if one in ranges])
+        found[name] = _widest([ranges[one] for one in decide])
     return found
 
 
