@@ -67,6 +67,11 @@ def own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the runs of `fit`: late, they would be shared out, and each worker make what they have in common."""
+    items.sort(key=lambda item: "/fit/" not in item.nodeid)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that asks for `tiny` runs for every registered family, once for each set of parts it is made of."""
     if "tiny" in metafunc.fixturenames:

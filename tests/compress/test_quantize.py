@@ -73,7 +73,8 @@ def test_the_same_input_gives_the_same_bytes_and_no_word(float_file, int8_file, 
 
 def test_percentiles_cut_outliers_off(float_file, int8_file, tmp_path, capfd):
     x = pictures(40)  # not a whole number of batches
-    cut = quantize(float_file, tmp_path / "cut.onnx", x, method="percentile", percentile=95, adaround=False)
+    way = {"method": "percentile", "percentile": 95, "adaround": False, "keep_float": ()}
+    cut = quantize(float_file, tmp_path / "cut.onnx", x, **way)
     assert input_scale(cut) < 0.7 * input_scale(int8_file)
     assert capfd.readouterr() == ("", "")
 

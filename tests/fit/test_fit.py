@@ -24,7 +24,7 @@ from featherweight.cost import analyze, measure_latency
 from featherweight.data import DataError, Preprocessing, digits, split_pictures
 from featherweight.export import compare, load
 
-QUICK: dict[str, Any] = {"networks": "mobilenet_v1", "max_latency": None, "time": "45s", "progress": False}
+QUICK: dict[str, Any] = {"networks": "mobilenet_v1", "max_latency": None, "time": "30s", "progress": False}
 SHORT = {**QUICK, "time": "15s"}  # less than a user may say, where what is learned does not matter
 FILES = {"pytorch": "model.safetensors", "onnx": "model.onnx", "int8": "model-int8.onnx"}
 
@@ -140,7 +140,7 @@ def test_the_confusion_matrix_and_the_mistakes_are_the_shipped_file_s(
 def test_the_training_history_ends_at_the_model(metrics: Mapping[str, Any]) -> None:
     last = metrics["training"]["history"][-1]
     assert last["step"] == metrics["training"]["steps"]
-    assert 0 < metrics["training"]["seconds"] < 40
+    assert 0 < metrics["training"]["seconds"] < 30
     held_out = metrics["models"]["pytorch"]["held_out_accuracy"]
     counts = metrics["data"]["splits"]
     right = held_out * (counts["val"] + counts["test"]) - metrics["models"]["pytorch"]["accuracy"] * counts["test"]

@@ -10,7 +10,7 @@ from featherweight.predictor import save_predictor
 from featherweight.search import Budget, candidates
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def few():
     within, over = candidates(
         num_classes=10, channels=1, native_side=32, budget=Budget(), names=["mobilenet_v2", "shufflenet_v2"]

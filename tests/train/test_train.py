@@ -3,7 +3,7 @@
 import io
 import json
 import logging
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,17 @@ from torch import Tensor, nn
 
 from featherweight.blocks import ClassifierHead, ConvNormAct, DepthwiseSeparable, ImageClassifier
 from featherweight.data import Augment, Batches, Preprocessing, Split, augment_for, digits, split_pictures
-from featherweight.train import Evaluation, History, Recipe, TrainingDivergedError, _run, evaluate, train
+from featherweight.train import (
+    Evaluation,
+    History,
+    Recipe,
+    TrainingDivergedError,
+    _progress,
+    _run,
+    _train,
+    evaluate,
+    train,
+)
 from featherweight.train._average import WeightAverage
 from featherweight.train._progress import ProgressBar
 
@@ -83,17 +93,51 @@ def test_batch_norm_of_the_average_is_measured_under_the_average() -> None:
     torch.testing.assert_close(average.model[1].running_var, seen.var((0, 2, 3)))  # type: ignore[index]
 
 
-@pytest.mark.parametrize("seconds", [0.3, 2.0])
-def test_the_time_is_kept_and_the_run_repeated_from_its_knots(seconds: float) -> None:
+class Clock:
+    """A clock that moves only when a network computes: the time of a run without that of the machine."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        for module in (_train, _run, _progress):
+            monkeypatch.setattr(module, "time", self)
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def paces(self, model: nn.Module, seconds: Callable[[int], float]) -> None:
+        """Let each step of training take its time, given how many there were before; other passes take a third."""
+        steps = 0
+
+        def passed(*_: object) -> None:
+            nonlocal steps
+            self.now += seconds(steps) * (1 if torch.is_grad_enabled() else 1 / 3)
+            steps += torch.is_grad_enabled()
+
+        model.register_forward_hook(passed)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "step_seconds"),
+    [
+        (0.6, lambda step: 0.01),
+        (0.6, lambda step: 0.1 if step == 0 else 0.01),
+        (3.0, lambda step: 0.01 * (0.5, 2.0, 1.0, 0.5)[step % 4]),
+        (3.0, lambda step: 0.01 if step < 50 else 0.02),
+    ],
+    ids=["even", "slow at first", "noisy", "slower later"],
+)
+def test_the_time_is_kept_and_the_run_repeated_from_its_knots(
+    seconds: float, step_seconds: Callable[[int], float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
     train_batches, val_batches = digit_batches(augment=Augment(rotate_degrees=10))
-    train(tiny(), train_batches, val_batches, Recipe(epochs=None), time_seconds=0.1, progress=False)  # imports
     model, again = tiny(), tiny()
     again.load_state_dict(model.state_dict())
-    began = time.monotonic()
+    clock.paces(model, step_seconds)
+    began = clock.now
     history = train(model, train_batches, val_batches, Recipe(epochs=None), time_seconds=seconds, progress=False)
-    took = time.monotonic() - began
-    assert took < 1.1 * seconds + 0.4  # the machine of a test may be busy
-    assert took > 0.8 * seconds
+    assert history.seconds == pytest.approx(clock.now - began)
+    assert 0.9 * seconds < history.seconds <= 1.05 * seconds
     assert history.epochs[-1].step == history.steps
     repeated = train(
         again, train_batches, val_batches, Recipe(epochs=None), time_seconds=seconds, schedule=history.knots,
