@@ -72,7 +72,7 @@ for line in sys.stdin:
 def test_a_crash_takes_nothing_with_it(when, then, reason, monkeypatch):
     class Fragile(Scripted):
         def __init__(self, runtime, threads, timeout_seconds):
-            super().__init__(runtime, threads, 2.0)
+            super().__init__(runtime, threads, 2.0 if runtime == "eager" else 60.0)
             self.script = ANSWERS.format(when=when if runtime == "eager" else "", then=then)
 
     monkeypatch.setattr(measure, "Worker", Fragile)

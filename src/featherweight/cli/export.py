@@ -55,7 +55,7 @@ def export(
 
     AdderNets: --to adder-int8 quantizes a trained network of adder layers (featherweight list 'adder*') and keeps it in
     bytes from layer to layer: sums of absolute differences of bytes, one scale a layer. In ONNX an adder layer is made
-    of standard operators: right, but slow to write and to run.
+    of standard operators: right, but slow to run.
 
     \b
     Examples:
@@ -126,6 +126,6 @@ def _warn_of_adder_layers(chosen: Sequence[tuple[Target, Sequence[str]]], traine
     count = adder_layers(trained.model)
     if count and any(target.name != "adder-int8" for target, _ in chosen):
         note(
-            f"{count} adder layers: ONNX has no such operator; made of standard ones they are right, but slow to write "
-            "and to run. --to adder-int8 writes the network in bytes for our own kernels"
+            f"{count} adder layers: ONNX has no such operator; made of standard ones they are right, but slow to run. "
+            "--to adder-int8 writes the network in bytes for our own kernels"
         )

@@ -14,6 +14,7 @@ import numpy as np
 from featherweight._extras import require
 from featherweight._files import atomic_path, write_atomically
 
+from ._adder_onnx import compose, translations
 from ._half import is_half, to_half
 from ._load import load
 from ._parity import Parity, prove
@@ -195,11 +196,13 @@ def _exported(model: "nn.Module", shape: tuple[int, int, int]) -> "ModelProto":
     import torch
 
     require("onnxscript", extra="export")
+    example, sizes = (torch.zeros(2, *shape),), ({0: torch.export.Dim("batch")},)
     try:
         with torch.no_grad():
+            exported = torch.export.export(_inference_copy(model), example, dynamic_shapes=sizes)
             program = torch.onnx.export(
-                _inference_copy(model), (torch.zeros(2, *shape),), dynamo=True, opset_version=OPSET, verbose=False,
-                input_names=["input"], output_names=["logits"], dynamic_shapes=({0: torch.export.Dim("batch")},),
+                exported, dynamo=True, opset_version=OPSET, verbose=False, input_names=["input"],
+                output_names=["logits"], custom_translation_table=translations(),
             )  # fmt: skip
     except Exception as error:
         if _was_interrupted(error):  # Ctrl-C while it imports its parts becomes an error of its own
@@ -207,7 +210,15 @@ def _exported(model: "nn.Module", shape: tuple[int, int, int]) -> "ModelProto":
         raise
     assert program is not None
     proto: ModelProto = program.model_proto
+    compose(proto)
+    _name_batch(proto)
     return proto
+
+
+def _name_batch(proto: "ModelProto") -> None:
+    """Name what the exporter gives a symbol of its own: the number of pictures."""
+    for value in (*proto.graph.input, *proto.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "batch"
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
