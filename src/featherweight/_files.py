@@ -183,6 +183,23 @@ def make_folder(path: str | os.PathLike[str]) -> Path:
     return folder
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with all that is in it.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "model.onnx").write_bytes(b"weights")
+        >>> remove(folder)
+        >>> folder.exists()
+        False
+    """
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def set_aside(path: str | os.PathLike[str]) -> Path:
     """Give a damaged file a name of its own beside its old one, so that nothing of it is lost; return the new name.
 

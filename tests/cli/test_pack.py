@@ -56,6 +56,10 @@ def test_accuracy_before_and_packed_is_told(featherweight, tmp_path) -> None:
     assert answer.code == 0, answer.err
     found = answer.json["accuracy"]
     answer = featherweight(*words)
+    assert answer.code == 2 and "model.fwz is there already: --overwrite replaces it" in answer.err
+    first = (tmp_path / "model.fwz").read_bytes()
+    answer = featherweight(*words, "--overwrite")
+    assert (tmp_path / "model.fwz").read_bytes() == first
     before, packed = format_percent(found["before"]), format_percent(found["packed"])
     assert f"accuracy {before} before, {packed} packed" in answer.out
     learner, side = learner_of(path, "digits")
@@ -68,6 +72,7 @@ def test_wrong_words_and_damaged_files(featherweight, saved, tmp_path) -> None:
     featherweight("pack", saved)
     packed.write_bytes(packed.read_bytes()[:-1])
     (tmp_path / "text.safetensors").write_text("no model")
+    (tmp_path / "model.onnx").write_text("no model either")
     for words, code, complaint in (
         (["pack", saved, "--density", 0], 2, "density is the share of weights to keep"),
         (["pack", saved, "--bits", 9], 2, "bits of an index are 1 to 8; got 9"),
@@ -75,6 +80,10 @@ def test_wrong_words_and_damaged_files(featherweight, saved, tmp_path) -> None:
         (["pack", saved, "--out", tmp_path / "back.safetensors"], 2, "--out is a packed network, FILE.fwz; got '"),
         (["pack", tmp_path / "text.safetensors"], 2, "is not a whole safetensors file"),
         (["pack", tmp_path / "none.safetensors"], 1, "no such file"),
+        (["pack", packed], 2, "model.fwz is a packed network: `featherweight unpack` it first"),
+        (["ship", packed], 2, "model.fwz is a packed network: `featherweight unpack` it first"),
+        (["pack", tmp_path / "model.onnx"], 2, "model.onnx is an ONNX file"),
+        (["cost", packed], 2, "of files, a model.safetensors of ours is understood"),
         (["unpack", packed], 2, "Missing option '--out'"),
         (["unpack", packed, "--out", tmp_path / "back.pt"], 2, "ends in .safetensors"),
         (["unpack", packed, "--out", packed], 2, "is the packed network itself"),

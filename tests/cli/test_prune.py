@@ -57,6 +57,19 @@ def test_pruned_retrained_and_trained_again(featherweight, saved, tmp_path) -> N
     assert repr(trained) == repr(pruned) and not torch.equal(trained.stem.conv.weight, pruned.stem.conv.weight)
 
 
+def test_without_pictures_it_counts_at_the_side_that_the_file_says(featherweight, saved) -> None:
+    words = ("--multiply-adds", "100%", "--importance", "magnitude")
+    answer = featherweight("prune", saved, *words, "--json")
+    assert answer.code == 0, answer.err
+    counted = featherweight("cost", saved, "--json").json
+    assert answer.json["before"]["multiply_adds"] == counted["multiply_adds"]
+    assert answer.json["before"]["input_shape"] == [1, 8, 8]
+    assert answer.json["layers"] == []
+    answer = featherweight("prune", saved, *words, "--overwrite")
+    assert "nothing is removed: the network is within the budget as it is" in " ".join(answer.out.split())
+    assert featherweight("cost", saved, "--input", "32", "--json").json["input_shape"] == [1, 32, 32]
+
+
 def test_latency_is_measured(featherweight, saved, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("featherweight.cli.prune.LATENCY_SECONDS", 0.05)
     out = tmp_path / "new" / "small.safetensors"

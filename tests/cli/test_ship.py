@@ -59,6 +59,36 @@ def test_without_pictures_int8_is_left_out(featherweight, trained, tmp_path) -> 
     ]  # fmt: skip
 
 
+def test_an_earlier_shipment_is_not_replaced_unasked_and_never_mixed_with_a_new_one(
+    featherweight, trained, tmp_path, monkeypatch
+) -> None:
+    for name in ("model-float16.onnx", "model.onnx", "notes.txt"):
+        (tmp_path / name).write_text("another network's")
+    (tmp_path / "model-openvino").mkdir()
+    words = ("ship", trained, "--to", "onnx", "--precision", "float32,float16", "--out", tmp_path)
+    answer = featherweight(*words)
+    assert answer.code == 2 and "has model.onnx already: --overwrite removes an earlier shipment" in answer.err
+    assert (tmp_path / "model.onnx").read_text() == "another network's"
+
+    def fail(*_):
+        raise ValueError("half is not enough")
+
+    monkeypatch.setattr("featherweight.export.onnx.to_half", fail)
+    assert featherweight(*words, "--overwrite").code == 3
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.onnx", "notes.txt", "ship.html", "ship.json"]
+
+
+def test_an_interruption_says_what_there_is(featherweight, trained, tmp_path, monkeypatch) -> None:
+    def interrupted(*_, **__):
+        (tmp_path / "model.onnx").write_text("written, not measured")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("featherweight.cli.ship.shipped", interrupted)
+    answer = featherweight("ship", trained, "--to", "onnx", "--out", tmp_path)
+    assert answer.code == 130
+    assert f"interrupted: in {tmp_path} is model.onnx; without ship.html" in " ".join(answer.err.split())
+
+
 def test_a_bound_that_nothing_was_held_to_is_told(featherweight, trained, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("featherweight.ship._ship.peak_memory_bytes", lambda *_: None)
     words = ("--to", "onnx", "--precision", "float32", "--max-memory", "1kB", "--out", tmp_path / "out")

@@ -29,7 +29,7 @@ QUICK: dict[str, Any] = {"networks": "mobilenet_v1", "max_latency": None, "time"
 SHORT = {**QUICK, "time": "15s"}  # less than a user may say, where what is learned does not matter
 FILES = {"pytorch": "model.safetensors", "onnx": "model.onnx", "int8": "model-int8.onnx"}
 # What a run imports on its way takes long on a machine that is busy, and is not to be of its time.
-IMPORTED = ("lightning.pytorch", "onnxruntime.quantization", "onnxscript.rewriter", "torch._dynamo", "torch.onnx.ops")
+IMPORTED = ("lightning.pytorch", "onnxruntime.quantization", "onnxscript.rewriter")
 
 
 @pytest.fixture(scope="module")

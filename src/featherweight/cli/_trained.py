@@ -54,6 +54,25 @@ def read_trained(path: Path) -> Trained:
         raise ValueError(f"the metadata of {path} is damaged: {error}") from error
 
 
+def saved_side(path: Path) -> int | None:
+    """Return the side in pixels of the pictures that a saved network was trained on; None, if its file does not say.
+
+    Raises: ValueError: what it says of them is damaged.
+    """
+    import safetensors
+
+    with safetensors.safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get("preprocessing")
+    if text is None:
+        return None
+    from featherweight.data import Preprocessing
+
+    try:
+        return Preprocessing.from_dict(json.loads(text)).resolution
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError(f"the metadata of {path} is damaged: {error}") from error
+
+
 def pictures_for(trained: Trained, data: str | None, seed: int | None) -> "Pictures":
     """Prepare test pictures for the proof and training pictures for the calibration; without data, draw inputs.
 

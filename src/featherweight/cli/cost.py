@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
@@ -9,6 +10,7 @@ import typer
 from ._errors import usage
 from ._options import NetworkOptions, parse_network_options
 from ._output import Json, print_json, print_table
+from ._trained import saved_side
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 
 InputSize: TypeAlias = int | tuple[int, int] | tuple[int, int, int]
 TORCHVISION = "torchvision:"
-FILES = (".onnx", ".pth", ".pt", ".bin", ".ckpt")
+FILES = (".fwz", ".onnx", ".pth", ".pt", ".bin", ".ckpt")
 
 
 def cost(
@@ -85,7 +87,7 @@ def build(network: str, options: list[str], size: InputSize | None) -> tuple["nn
     if network.endswith(".safetensors"):
         if options:
             raise ValueError(f"-o chooses among networks; {network} is one already")
-        return load_model(network), size
+        return load_model(network), size or saved_side(Path(network))
     if network.endswith(FILES):
         raise ValueError(f"{network} is no network's name; of files, a model.safetensors of ours is understood")
     if network.startswith(TORCHVISION):

@@ -33,6 +33,7 @@ def pack(
         str | None, typer.Option(help="The pictures that it was trained on, a folder or 'digits': to see accuracy.")
     ] = None,
     bits: Annotated[int, typer.Option(help="Of the index of a weight's value, 1 to 8: 2^bits values a layer.")] = 6,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file, if it is there already.")] = False,
     as_json: Json = False,
 ) -> None:
     """Write a network as Deep Compression does: pruned, its weights shared, entropy-coded; about a tenth of the bytes.
@@ -63,6 +64,8 @@ def pack(
         if path.suffix != ".fwz":
             raise UsageError(f"--out is a packed network, FILE.fwz; got {str(path)!r}")
         check_choices(density, bits)
+        if path.exists() and not overwrite:
+            raise UsageError(f"{path} is there already: --overwrite replaces it, --out chooses another")
     make_folder(path.parent)
     with messages_to_stderr():
         learner, side = (None, 0) if data is None else learner_of(model, data)

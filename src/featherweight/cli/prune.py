@@ -12,6 +12,7 @@ from featherweight._files import make_folder
 from ._errors import UsageError, usage
 from ._options import bound
 from ._output import Json, messages_to_stderr, note, print_json, print_table
+from ._trained import saved_side
 from .cost import table
 from .pack import progress_bar, read_saved
 from .train import learner_of, training_seconds
@@ -88,7 +89,7 @@ def prune(
 
     make_folder(path.parent)
     with messages_to_stderr():
-        learner, side = (None, None) if data is None else learner_of(model, data)
+        learner, side = (None, saved_side(model)) if data is None else learner_of(model, data)
         result = _prune(network, learner, side, budget, importance=by.value, round_to=round_to, keep=keep or [])
         save_model(result.model, path, metadata)
         try:

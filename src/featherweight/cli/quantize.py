@@ -74,7 +74,7 @@ def quantize(
     that --keep-float leaves in float.
 
     Weights of 4 bits are half a byte in the ONNX file; those of 5 or 6 are stored as bytes: that file is no smaller,
-    but it packs smaller, as does the network (featherweight pack).
+    but compresses further; of the network itself, `featherweight pack` makes a smaller one.
 
     \b
     Examples:
@@ -133,7 +133,8 @@ def _place(model: Path, out: Path | None, plot: Path | None, bits: int) -> Path:
     if model.suffix == ".fwz":
         raise UsageError(f"{model} is a packed network: `featherweight unpack` it first")
     if model.suffix not in (".onnx", ".safetensors"):
-        raise UsageError(f"{model} is neither a model.safetensors nor a model.onnx")
+        absent = "" if model.exists() else "; there is no such file, either"
+        raise UsageError(f"{model} is neither a model.safetensors nor a model.onnx{absent}")
     if path.suffix != ".onnx":
         raise UsageError(f"--out is an ONNX file, FILE.onnx; got {str(path)!r}")
     if path.exists() and model.exists() and path.samefile(model):

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from featherweight._files import make_folder
+from featherweight._files import make_folder, remove
+from featherweight.export._targets import TARGETS
 
 from ._errors import UsageError, usage
 from ._exporting import ALL, File, chosen_precisions, chosen_targets, lacks, shipped, table_of, usual_name
@@ -48,6 +49,9 @@ def ship(
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the split of --data. Default: as when it was trained.")
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Remove an earlier shipment from the folder first.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write a trained network as every file that it can become; prove and measure each; one table of all.
@@ -77,9 +81,22 @@ def ship(
                 raise UsageError("accuracy is measured on pictures: --min-accuracy and --max-loss need --data")
             trained = read_trained(model)
             files = _files(trained, to, precision, out, calibrated=data is not None)
+            earlier = _earlier(out)
+            if earlier and not overwrite:
+                raise UsageError(
+                    f"{out} has {earlier[0].name} already: --overwrite removes an earlier shipment, --out chooses "
+                    "another folder"
+                )
         pictures = pictures_for(trained, data, seed)
         make_folder(out)
-        pytorch, rows = shipped(files, trained, pictures, threads=threads, memory=True, bounds=bounds)
+        for path in earlier:
+            remove(path)
+        try:
+            pytorch, rows = shipped(files, trained, pictures, threads=threads, memory=True, bounds=bounds)
+        except KeyboardInterrupt as error:
+            kept = ", ".join(path.name for path in _earlier(out)) or "nothing"
+            note(f"interrupted: in {out} is {kept}; without {PAGE} it is no whole shipment")
+            raise typer.Exit(130) from error
         for one in rows if max_memory else ():
             if one.file is not None and one.memory_bytes is None:
                 note(f"{one.name}: its memory was not measured, and is not held to --max-memory")
@@ -98,6 +115,12 @@ def ship(
     if bad := [one.name for one in rows if not one.good]:
         note(f"{len(bad)} of {len(rows)} files break a bound, or could not be made: {', '.join(bad)}")
         raise typer.Exit(NOT_MET)
+
+
+def _earlier(out: Path) -> list[Path]:
+    """Return what an earlier shipment has left in the folder, of any target and precision."""
+    usual = (usual_name(target, precision) for target in TARGETS.values() for precision in target.precisions)
+    return [path for name in (*usual, PAGE, FIGURES) if (path := out / name).exists()]
 
 
 def _bounds(

@@ -65,7 +65,7 @@ def write(path: str | os.PathLike[str], metadata: Mapping[str, str], entries: Se
             row += [len(entry.numbers) // 4]
             row += [[CODERS.index(s.coder), s.symbols, len(s.table), len(s.data)] for s in entry.streams]
         rows.append(row)
-    header = json.dumps({"metadata": dict(metadata), "tensors": rows}, separators=(",", ":")).encode()
+    header = json.dumps({"metadata": dict(sorted(metadata.items())), "tensors": rows}, separators=(",", ":")).encode()
     tables = b"".join(flat(stream.table) for entry in entries for stream in entry.streams)
     with atomic_path(path) as temporary:
         with temporary.open("wb") as file:
@@ -158,7 +158,9 @@ def _header(file: BinaryIO, path: str | os.PathLike[str]) -> Header:
 
 def _section(file: BinaryIO, size: int) -> bytes:
     """Read and unpack a part of the header in no more memory than it says, which the file's size must bear out."""
-    here, unpacked, checksum = _SECTION.unpack(file.read(_SECTION.size))
+    sizes = file.read(_SECTION.size)
+    _demand(len(sizes) == _SECTION.size, "the file ends in it")
+    here, unpacked, checksum = _SECTION.unpack(sizes)
     _demand(here <= size, f"it claims {here} bytes, in a file of {size}")
     _demand(unpacked <= min(_MOST_ZLIB * here, _MOST_HEADER), f"it claims to be {unpacked} bytes, packed in {here}")
     content = file.read(here)

@@ -96,6 +96,8 @@ class Pruned:
 
     def headline(self) -> str:
         """Say in a line how much is left."""
+        if not self.layers:
+            return f"nothing is removed{': the network is within the budget as it is' if self.fast_enough else ''}"
         share = self.after.multiply_adds / max(self.before.multiply_adds, 1)
         return f"{format_percent(share, decimals=1)} of the multiply-adds left, {len(self.layers)} layers narrower"
 

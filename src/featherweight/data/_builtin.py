@@ -1,11 +1,12 @@
 """The built-in pictures, each under the name by which commands know it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from ._characters import characters
 from ._digits import digits
 from ._folder import open_folder
-from ._pictures import Pictures
+from ._pictures import DataError, Pictures
 
 BUILT_IN: dict[str, Callable[[], Pictures]] = {"digits": digits, "characters": characters}
 
@@ -19,4 +20,8 @@ def read_pictures(data: str) -> Pictures:
         >>> len(read_pictures("digits"))
         1797
     """
-    return BUILT_IN[data]() if data in BUILT_IN else open_folder(data)
+    if data in BUILT_IN:
+        return BUILT_IN[data]()
+    if not Path(data).exists():
+        raise DataError(f"no such folder: {data}; built in are {' and '.join(BUILT_IN)}")
+    return open_folder(data)

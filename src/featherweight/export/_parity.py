@@ -89,14 +89,16 @@ def prove(reference: np.ndarray, exported: np.ndarray, labels: np.ndarray, *, to
             f"parity cannot be shown: the network's logits on {parity.pictures} pictures differ by {spread:.3g} at "
             f"most, rounding beside a logit of {parity.logit_scale:.3g}; is it trained, are the pictures different?"
         )
-    if parity.agreement < 1 or parity.max_logit_difference > tolerance * parity.logit_scale:
+    allowed, same = tolerance * parity.logit_scale, round(parity.agreement * parity.pictures)
+    if parity.agreement < 1 or parity.max_logit_difference > allowed:
         worst = int(np.abs(exported - reference).max(axis=1).argmax())
-        raise ParityError(
-            "the exported model disagrees with its network: the best class is the same on "
-            f"{round(parity.agreement * parity.pictures)} of {parity.pictures} pictures; the largest difference of a "
-            f"logit is {parity.max_logit_difference:.3g} (picture {worst}), "
-            f"allowed {tolerance * parity.logit_scale:.3g}"
+        classes = f"the best class is the same on {same} of {parity.pictures} pictures"
+        logits = (
+            f"a logit differs by {parity.max_logit_difference:.3g} (picture {worst}), where {allowed:.3g} is allowed, "
+            f"{100 * tolerance:.3g} % of the largest logit"
         )
+        said = [classes, logits] if parity.agreement < 1 else [logits, classes]
+        raise ParityError(f"the exported model disagrees with its network: {'; '.join(said)}")
     return parity
 
 

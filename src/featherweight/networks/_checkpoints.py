@@ -21,6 +21,11 @@ OURS = "featherweight"  # key of our entry in a safetensors file's metadata
 PICKLES = (".pth", ".pt", ".bin", ".tar", ".ckpt")
 ENTRIES = ("state_dict_ema", "model_ema", "state_dict", "model")
 """Under which training scripts keep a state dict; the first that is there is taken, averaged weights before others."""
+OTHERS = {
+    ".fwz": "a packed network: `featherweight unpack` it first",
+    ".onnx": "an ONNX file, which is not read as a network; give the model.safetensors it was made from",
+}
+"""What files are, by their suffix, that are no safetensors."""
 WRAPPERS = ("module.", "_orig_mod.")  # put before all names by DistributedDataParallel and torch.compile
 # What PyTorch's reader raises where bytes are changed or missing: found by changing and cutting some.
 _DAMAGED = (RuntimeError, EOFError, LookupError, struct.error, AssertionError, TypeError, ValueError, AttributeError)
@@ -71,6 +76,8 @@ def read_checkpoint(source: Mapping[str, object] | str | os.PathLike[str], entry
 
 def read_safetensors(path: str | os.PathLike[str]) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Return a safetensors file's tensors and metadata. Raises: ValueError: it is none, not whole, or in bytes."""
+    if (suffix := Path(path).suffix.lower()) in OTHERS:
+        raise ValueError(f"{path} is {OTHERS[suffix]}")
     try:
         with safetensors.safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
