@@ -75,6 +75,8 @@ def test_wrong_words_and_damaged_files(featherweight, saved, tmp_path) -> None:
     (tmp_path / "model.onnx").write_text("no model either")
     for words, code, complaint in (
         (["pack", saved, "--density", 0], 2, "density is the share of weights to keep"),
+        (["pack", saved, "--density", "33%", "--bits", 9], 2, "bits of an index are 1 to 8; got 9"),
+        (["pack", saved, "--density", "a third"], 2, "--density: could not convert string to float: 'a third'"),
         (["pack", saved, "--bits", 9], 2, "bits of an index are 1 to 8; got 9"),
         (["pack", saved, "--out", saved], 2, "is the network itself"),
         (["pack", saved, "--out", tmp_path / "back.safetensors"], 2, "--out is a packed network, FILE.fwz; got '"),

@@ -10,6 +10,7 @@ import typer
 from featherweight._files import make_folder
 
 from ._errors import UsageError, usage
+from ._options import bound
 from ._output import Json, messages_to_stderr, print_json, print_table
 from .cost import table
 from .train import learner_of
@@ -27,8 +28,8 @@ def pack(
         Path | None, typer.Option(help="The file to write. Default: of the model's name, ending in .fwz, beside it.")
     ] = None,
     density: Annotated[
-        float, typer.Option(help="Share of the weights to keep, the largest of each layer; above 0, at most 1.")
-    ] = 0.33,
+        str, typer.Option(help="Share of the weights to keep, the largest of each layer: 0.33 or 33%.")
+    ] = "0.33",
     data: Annotated[
         str | None, typer.Option(help="The pictures that it was trained on, a folder or 'digits': to see accuracy.")
     ] = None,
@@ -63,14 +64,15 @@ def pack(
             raise UsageError(f"--out {path} is the network itself")
         if path.suffix != ".fwz":
             raise UsageError(f"--out is a packed network, FILE.fwz; got {str(path)!r}")
-        check_choices(density, bits)
+        share = bound("--density", _share, density)
+        check_choices(share, bits)
         if path.exists() and not overwrite:
             raise UsageError(f"{path} is there already: --overwrite replaces it, --out chooses another")
     make_folder(path.parent)
     with messages_to_stderr():
         learner, side = (None, 0) if data is None else learner_of(model, data)
         with progress_bar("packing") as show:
-            packed = write(network, path, density=density, bits=bits, metadata=metadata, progress=show)
+            packed = write(network, path, density=share, bits=bits, metadata=metadata, progress=show)
         accuracy = {}
         if learner is not None:
             both = {"before": network, "packed": unpack(path)}
@@ -79,6 +81,13 @@ def pack(
         print_json({"source": str(model), "accuracy": accuracy, **packed.to_dict()})
     else:
         _print(model, packed, accuracy)
+
+
+def _share(text: str) -> float:
+    """Read a share, as a number or in percent. Raises: ValueError: it is neither."""
+    from featherweight._units import parse_percent
+
+    return parse_percent(text) if text.strip().endswith("%") else float(text)
 
 
 def read_saved(path: Path) -> "tuple[nn.Module, dict[str, str]]":
