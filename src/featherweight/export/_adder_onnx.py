@@ -145,5 +145,5 @@ class _Layers:
         return name
 
     def _node(self, op_type: str, inputs: list[str], output: str, **attributes: int) -> "NodeProto":
-        made: NodeProto = self.onnx.helper.make_node(op_type, inputs, [output], name=f"node_{output}", **attributes)
+        made: NodeProto = self.onnx.helper.make_node(op_type, inputs, [output], **attributes)
         return made
