@@ -68,6 +68,10 @@ def test_without_pictures_it_counts_at_the_side_that_the_file_says(featherweight
     answer = featherweight("prune", saved, *words, "--overwrite")
     assert "nothing is removed: the network is within the budget as it is" in " ".join(answer.out.split())
     assert featherweight("cost", saved, "--input", "32", "--json").json["input_shape"] == [1, 32, 32]
+    damaged = save_model(load_model(saved), saved.with_name("damaged.safetensors"), {"preprocessing": "imagenet"})
+    for command in (("prune", damaged, *words), ("cost", damaged)):
+        answer = featherweight(*command)
+        assert answer.code == 2 and "the metadata of " in answer.err and "damaged.safetensors is damaged" in answer.err
 
 
 def test_latency_is_measured(featherweight, saved, tmp_path, monkeypatch) -> None:

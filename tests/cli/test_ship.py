@@ -64,7 +64,10 @@ def test_an_earlier_shipment_is_not_replaced_unasked_and_never_mixed_with_a_new_
 ) -> None:
     for name in ("model-float16.onnx", "model.onnx", "notes.txt"):
         (tmp_path / name).write_text("another network's")
-    (tmp_path / "model-openvino").mkdir()
+    for name in ("model-openvino", "model-web"):
+        (tmp_path / name).mkdir()
+    files = [{"file": None}, {"file": "anywhere/model-openvino"}, {"file": "anywhere/notes.txt"}]
+    (tmp_path / "ship.json").write_text(json.dumps({"files": files}))  # model-web is of no shipment
     words = ("ship", trained, "--to", "onnx", "--precision", "float32,float16", "--out", tmp_path)
     answer = featherweight(*words)
     assert answer.code == 2 and "has model.onnx already: --overwrite removes an earlier shipment" in answer.err
@@ -75,7 +78,18 @@ def test_an_earlier_shipment_is_not_replaced_unasked_and_never_mixed_with_a_new_
 
     monkeypatch.setattr("featherweight.export.onnx.to_half", fail)
     assert featherweight(*words, "--overwrite").code == 3
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["model.onnx", "notes.txt", "ship.html", "ship.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "model-web", "model.onnx", "notes.txt", "ship.html", "ship.json",
+    ]  # fmt: skip
+
+
+def test_what_is_shipped_is_never_removed(featherweight, trained, tmp_path) -> None:
+    inside = tmp_path / "model-web" / "model.safetensors"
+    inside.parent.mkdir()
+    inside.write_bytes(trained.read_bytes())
+    answer = featherweight("ship", inside, "--to", "web,onnx", "--out", tmp_path, "--overwrite")
+    assert answer.code == 2 and "is, or holds," in answer.err
+    assert inside.exists()
 
 
 def test_an_interruption_says_what_there_is(featherweight, trained, tmp_path, monkeypatch) -> None:

@@ -4,10 +4,12 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pytest
 import torch
 from torch import Tensor, nn
 
 from featherweight import create
+from featherweight.blocks import AdderConv2d
 from featherweight.export import load
 from featherweight.export.onnx import export
 from featherweight.ops import adder2d_p
@@ -24,14 +26,14 @@ LAYERS: dict[str, dict[str, Any]] = {
 }
 
 
-class Layer(nn.Module):
-    """One adder layer; its weight may be worked out while it runs."""
+class Layer(AdderConv2d):
+    """One adder layer, with settings that the operator has and the layer has not; its weight may be worked out."""
 
     def __init__(
         self, kernel: tuple[int, int] = (3, 3), *, groups: int = 1, p: float = 1.0, bias: bool = True,
         shared: bool = False, **settings: Any,
     ) -> None:  # fmt: skip
-        super().__init__()
+        super().__init__(4, 8, kernel_size=1)
         self.weight = nn.Parameter(torch.randn(8, 4 // groups, *kernel))
         self.bias = nn.Parameter(torch.randn(8)) if bias else None
         self.register_buffer("places", torch.randint(8, (self.weight.numel(),)) if shared else None)
@@ -70,9 +72,51 @@ def test_layers_are_the_same_in_standard_operators(tmp_path) -> None:
     for number, name in enumerate(LAYERS):
         own = slice(8 * number, 8 * number + 8)
         np.testing.assert_allclose(got[:, own], expected[:, own], rtol=1e-5, err_msg=name)
+    layers_in_onnx = load(tmp_path / "layers.onnx")
+    assert layers_in_onnx(np.zeros((0, 4, 9, 8), np.float32)).shape == (0, 8 * len(LAYERS))
     proto = onnx.load(tmp_path / "layers.onnx")
     assert {entry.domain for entry in proto.opset_import} == {""}
     assert {node.domain for node in proto.graph.node} == {""}
+
+
+class Reshaped(nn.Module):
+    """Takes the batch from the picture's shape, which PyTorch's exporter allows in one of the ways that it tries."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reshape(int(x.shape[0]), -1)
+
+
+@pytest.mark.parametrize("size", [1.0, 1e5], ids=["usual weights", "weights that float16 does not hold"])
+def test_in_half_precision_too(size, tmp_path) -> None:
+    layer = Layer(padding=1)
+    with torch.no_grad():
+        layer.weight.mul_(size)
+    x = np.random.randn(3, 4, 9, 8).astype(np.float32)
+    expected, _ = both(layer, tmp_path / "float.onnx", x)
+    export(layer, tmp_path / "half.onnx", metadata={}, input_size=(4, 9, 8), precision="float16")
+    runner = load(tmp_path / "half.onnx")
+    np.testing.assert_allclose(runner(x), expected, atol=1e-2 * np.abs(expected).max())
+    kept = runner.metadata["in_float32"]
+    assert len(kept) == (9 if size > 1 else 0) and all(kept)
+
+
+def test_constants_of_a_branch_stay(tmp_path) -> None:
+    class Choosing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = Layer()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.layer(x)
+            return torch.cond(y.sum() > 0, lambda a: a * 2.5, lambda a: a + 7.25, (y,))
+
+    expected, got = both(Choosing(), tmp_path / "choosing.onnx", np.random.randn(3, 4, 9, 8).astype(np.float32))
+    np.testing.assert_allclose(got, expected, rtol=1e-5)
+
+
+def test_networks_without_adder_layers_go_all_of_pytorchs_ways(tmp_path) -> None:
+    expected, got = both(Reshaped(), tmp_path / "reshaped.onnx", np.random.randn(4, 4, 3, 2).astype(np.float32))
+    np.testing.assert_array_equal(got, expected)
 
 
 def test_a_network_is_the_same_and_each_weight_stands_once(calibrated, tmp_path) -> None:

@@ -85,11 +85,12 @@ def prune(
         if data is None and (retrain or by == "taylor"):
             raise UsageError(f"{'--retrain' if retrain else '--importance taylor'} needs pictures: --data")
         seconds = training_seconds(retrain)
+        saved = saved_side(model)
     from featherweight.networks import save_model
 
     make_folder(path.parent)
     with messages_to_stderr():
-        learner, side = (None, saved_side(model)) if data is None else learner_of(model, data)
+        learner, side = (None, saved) if data is None else learner_of(model, data)
         result = _prune(network, learner, side, budget, importance=by.value, round_to=round_to, keep=keep or [])
         save_model(result.model, path, metadata)
         try:

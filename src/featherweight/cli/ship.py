@@ -81,7 +81,9 @@ def ship(
                 raise UsageError("accuracy is measured on pictures: --min-accuracy and --max-loss need --data")
             trained = read_trained(model)
             files = _files(trained, to, precision, out, calibrated=data is not None)
-            earlier = _earlier(out)
+            earlier = _earlier(out, files)
+            for path in earlier:
+                _demand_apart(path, model, data)
             if earlier and not overwrite:
                 raise UsageError(
                     f"{out} has {earlier[0].name} already: --overwrite removes an earlier shipment, --out chooses "
@@ -94,7 +96,7 @@ def ship(
         try:
             pytorch, rows = shipped(files, trained, pictures, threads=threads, memory=True, bounds=bounds)
         except KeyboardInterrupt as error:
-            kept = ", ".join(path.name for path in _earlier(out)) or "nothing"
+            kept = ", ".join(path.name for path in _earlier(out, files)) or "nothing"
             note(f"interrupted: in {out} is {kept}; without {PAGE} it is no whole shipment")
             raise typer.Exit(130) from error
         for one in rows if max_memory else ():
@@ -117,10 +119,23 @@ def ship(
         raise typer.Exit(NOT_MET)
 
 
-def _earlier(out: Path) -> list[Path]:
-    """Return what an earlier shipment has left in the folder, of any target and precision."""
-    usual = (usual_name(target, precision) for target in TARGETS.values() for precision in target.precisions)
-    return [path for name in (*usual, PAGE, FIGURES) if (path := out / name).exists()]
+def _earlier(out: Path, files: list[File]) -> list[Path]:
+    """Return what is there of the files to write, and of those that the figures of an earlier shipment name."""
+    usual = {usual_name(target, precision) for target in TARGETS.values() for precision in target.precisions}
+    try:
+        told = json.loads((out / FIGURES).read_text())["files"]
+        named = {Path(one["file"]).name for one in told if one["file"]} & usual
+    except (OSError, ValueError, LookupError, TypeError):  # there is none, or it is none of ours
+        named = set()
+    names = dict.fromkeys((*(one.path.name for one in files), *sorted(named), PAGE, FIGURES))
+    return [path for name in names if (path := out / name).exists()]
+
+
+def _demand_apart(path: Path, model: Path, data: str | None) -> None:
+    """See that what would be removed is not what is read. Raises: UsageError."""
+    for read in (model, *([Path(data)] if data else [])):
+        if read.exists() and path.resolve() in (read.resolve(), *read.resolve().parents):
+            raise UsageError(f"{path} would be written over, and is, or holds, {read}: --out chooses another folder")
 
 
 def _bounds(

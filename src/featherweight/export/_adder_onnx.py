@@ -4,7 +4,7 @@ What PyTorch's exporter does with a node, onnxscript's optimizer does by going t
 operators from the start, the 1394 nodes of AdderNet's ResNet-20 took minutes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from featherweight._extras import require
 
 if TYPE_CHECKING:
     from onnx import ModelProto, NodeProto
+    from torch import nn
 
 DOMAIN, OP = "featherweight", "adder2d"
 SETTINGS = ("stride", "padding", "dilation")
+END = 2**63 - 1  # of a slice: all that there is
 
 
 def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
@@ -35,6 +37,17 @@ def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
         return adder2d(*given[:-1], p=given[-1])
 
     return {library.adder2d.default: adder2d, library.adder2d_p.default: adder2d_p}
+
+
+def has_adder_layers(model: "nn.Module") -> bool:
+    """Tell whether a network has adder layers: by the name of their class, which another room defines."""
+    return any(kind.__name__ == "AdderConv2d" for module in model.modules() for kind in type(module).__mro__)
+
+
+def _unknown(layer: str) -> Exception:
+    from .onnx import ExportError
+
+    return ExportError(f"{layer}: an adder layer in groups needs a height and width that do not depend on the batch")
 
 
 def _node() -> Callable[..., Any]:
@@ -68,12 +81,20 @@ def compose(proto: "ModelProto") -> None:
     nodes = [made for node in graph.node for made in (layers.made_of(node) if node.domain == DOMAIN else (node,))]
     del graph.node[:]
     graph.node.extend(nodes)
-    read = {name for node in nodes for name in node.input}
-    kept = [entry for entry in (*graph.initializer, *layers.constants.values()) if entry.name in read]
+    unread = layers.cut - set(_read(nodes))
+    kept = [entry for entry in graph.initializer if entry.name not in unread]
     del graph.initializer[:]
-    graph.initializer.extend(kept)
+    graph.initializer.extend([*kept, *layers.constants.values()])
     [ours] = [entry for entry in proto.opset_import if entry.domain == DOMAIN]
     proto.opset_import.remove(ours)
+
+
+def _read(nodes: "Iterable[NodeProto]") -> Iterator[str]:
+    """Go through the names that nodes read, those of branches and loops, too."""
+    for node in nodes:
+        yield from node.input
+        for entry in node.attribute:
+            yield from _read(entry.g.node)
 
 
 class _Layers:
@@ -83,52 +104,78 @@ class _Layers:
         known = (*graph.input, *graph.value_info, *graph.output)
         self.shapes = {value.name: [side.dim_value for side in value.type.tensor_type.shape.dim] for value in known}
         self.shapes |= {entry.name: list(entry.dims) for entry in graph.initializer}
+        self.given = {entry.name: entry for entry in graph.initializer}
+        self.cut: set[str] = set()  # weights that are there place by place now
         self.constants: dict[str, Any] = {}
 
     def made_of(self, node: "NodeProto") -> "Iterator[NodeProto]":
         """Say one layer."""
         (x, weight, *bias), y = node.input, node.output[0]
         settings = {entry.name: self.onnx.helper.get_attribute_value(entry) for entry in node.attribute}
-        groups, power = settings["groups"], settings["p"]
         filters, channels, *kernel = self.shapes[weight]
-        _, _, *sides = self.shapes[x]
-        group = () if groups == 1 else (groups,)
-        if group:
-            wanted = self._numbers((*group, filters // groups, channels, *kernel))
-            yield self._node("Reshape", [weight, wanted], weight := f"{y}_filters")
+        group = () if settings["groups"] == 1 else (settings["groups"],)
+        if group and not all((*self.shapes[x][2:], *self.shapes[y][2:])):
+            raise _unknown(y)
 
-        if any(settings["padding"]):
-            rows, columns = settings["padding"]
-            sides = [sides[0] + 2 * rows, sides[1] + 2 * columns]
-            yield self._node("Pad", [x, self._numbers((0, 0, rows, columns) * 2)], x := f"{y}_padded")
-        yield self._node("Reshape", [x, self._numbers((0, *group, 1, channels, *sides))], x := f"{y}_channels")
-        spans = [(size - 1) * apart for size, apart in zip(kernel, settings["dilation"], strict=True)]
+        yield from self._ready(x, settings["padding"], group, channels, y)
+        form = (*group, filters // settings["groups"], channels, *kernel)
+        constant = self._cut(weight).reshape(form) if weight in self.given else None
+        if constant is None and group:
+            yield self._node("Reshape", [weight, self._numbers(form)], weight := f"{y}_filters")
+        channel_axis = self._numbers((3,) if group else (2,))  # from behind, ONNX Runtime fails without pictures
         total = ""
         for place in np.ndindex(*kernel):
             name = "_".join([y, *map(str, place)])
-            there, own = x, weight
+            there, own = f"{y}_channels", weight
             if not all(size == step == 1 for size, step in zip(kernel, settings["stride"], strict=True)):
+                spans = [(size - 1) * apart for size, apart in zip(kernel, settings["dilation"], strict=True)]
                 starts = [at * apart for at, apart in zip(place, settings["dilation"], strict=True)]
-                ends = [side + start - span for side, start, span in zip(sides, starts, spans, strict=True)]
-                yield self._slice(x, starts, ends, settings["stride"], there := f"{name}_there")
-            if kernel != [1, 1]:
+                ends = [start - span or END for start, span in zip(starts, spans, strict=True)]  # from behind
+                yield self._slice(there, starts, ends, settings["stride"], there := f"{name}_there")
+            if constant is not None:
+                own = self._constant(f"{name}_filters", constant[..., place[0], place[1]][..., None, None])
+            elif kernel != [1, 1]:
                 yield self._slice(weight, place, [at + 1 for at in place], (1, 1), own := f"{name}_filters")
             yield self._node("Sub", [there, own], terms := f"{name}_differences")
             yield self._node("Abs", [terms], terms := f"{name}_terms")
-            if power != 1:
-                exponent = self._constant(f"{y}_power", np.float32(power))
+            if settings["p"] != 1:
+                exponent = self._constant(f"{y}_power", np.float32(settings["p"]))
                 yield self._node("Pow", [terms, exponent], terms := f"{name}_powers")
-            yield self._node("ReduceSum", [terms, self._numbers((-3,))], there := f"{name}_sums", keepdims=0)
+            yield self._node("ReduceSum", [terms, channel_axis], there := f"{name}_sums", keepdims=0)
             if total:
                 yield self._node("Add", [total, there], there := f"{name}_total")
             total = there
+        yield from self._done(total, group, bias, y)
+
+    def _ready(
+        self, x: str, padding: Sequence[int], group: tuple[int, ...], channels: int, y: str
+    ) -> "Iterator[NodeProto]":
+        """Lay zeros around a map, and give it an axis for the filters: [N, groups if there are any, 1, C, H, W]."""
+        rows, columns = padding
+        if rows or columns:
+            yield self._node("Pad", [x, self._numbers((0, 0, rows, columns) * 2)], f"{y}_padded")
+        source = f"{y}_padded" if rows or columns else x
+        if group:
+            height, width = self.shapes[x][2:]
+            wanted = self._numbers((0, *group, 1, channels, height + 2 * rows, width + 2 * columns))
+            yield self._node("Reshape", [source, wanted], f"{y}_channels")
+        else:
+            yield self._node("Unsqueeze", [source, self._numbers((1,))], f"{y}_channels")
+
+    def _done(self, total: str, group: tuple[int, ...], bias: Sequence[str], y: str) -> "Iterator[NodeProto]":
+        """Make the output of the sum of all distances."""
         yield self._node("Neg", [total], last := f"{y}_distances" if group or bias else y)
         if group:
-            wanted = self._numbers((0, filters, *self.shapes[y][2:]))
-            yield self._node("Reshape", [last, wanted], last := f"{y}_groups" if bias else y)
+            yield self._node(
+                "Reshape", [last, self._numbers((0, *self.shapes[y][1:]))], last := f"{y}_groups" if bias else y
+            )
         if bias:
             yield self._node("Unsqueeze", [bias[0], self._numbers((-2, -1))], column := f"{y}_bias")
             yield self._node("Add", [last, column], y)
+
+    def _cut(self, weight: str) -> Any:
+        self.cut.add(weight)
+        return self.onnx.numpy_helper.to_array(self.given[weight])
 
     def _slice(
         self, x: str, starts: Sequence[int], ends: Sequence[int], steps: Sequence[int], output: str

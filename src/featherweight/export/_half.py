@@ -27,7 +27,7 @@ def to_half(model: "ModelProto") -> list[str]:
     floats = _floats(onnx.shape_inference.infer_shapes(model).graph)
     graph = model.graph
     misfits = {tensor.name for tensor in graph.initializer if not _fits(tensor)}
-    kept = [node.name for node in graph.node if misfits & {*node.input}]
+    kept = [node.name or node.output[0] for node in graph.node if misfits & {*node.input}]
     nodes = list(_nodes(graph, floats, misfits))
     del graph.node[:]
     graph.node.extend(nodes)

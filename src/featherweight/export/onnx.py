@@ -14,7 +14,7 @@ import numpy as np
 from featherweight._extras import require
 from featherweight._files import atomic_path, write_atomically
 
-from ._adder_onnx import compose, translations
+from ._adder_onnx import compose, has_adder_layers, translations
 from ._half import is_half, to_half
 from ._load import load
 from ._parity import Parity, prove
@@ -196,14 +196,17 @@ def _exported(model: "nn.Module", shape: tuple[int, int, int]) -> "ModelProto":
     import torch
 
     require("onnxscript", extra="export")
-    example, sizes = (torch.zeros(2, *shape),), ({0: torch.export.Dim("batch")},)
+    copied, example, sizes = _inference_copy(model), (torch.zeros(2, *shape),), ({0: torch.export.Dim("batch")},)
+    settings: dict[str, Any] = {
+        "dynamo": True, "opset_version": OPSET, "verbose": False, "input_names": ["input"], "output_names": ["logits"],
+    }  # fmt: skip
     try:
         with torch.no_grad():
-            exported = torch.export.export(_inference_copy(model), example, dynamic_shapes=sizes)
-            program = torch.onnx.export(
-                exported, dynamo=True, opset_version=OPSET, verbose=False, input_names=["input"],
-                output_names=["logits"], custom_translation_table=translations(),
-            )  # fmt: skip
+            if has_adder_layers(model):
+                exported = torch.export.export(copied, example, dynamic_shapes=sizes)
+                program = torch.onnx.export(exported, custom_translation_table=translations(), **settings)
+            else:
+                program = torch.onnx.export(copied, example, dynamic_shapes=sizes, **settings)
     except Exception as error:
         if _was_interrupted(error):  # Ctrl-C while it imports its parts becomes an error of its own
             raise KeyboardInterrupt from error
@@ -216,9 +219,12 @@ def _exported(model: "nn.Module", shape: tuple[int, int, int]) -> "ModelProto":
 
 
 def _name_batch(proto: "ModelProto") -> None:
-    """Name what the exporter gives a symbol of its own: the number of pictures."""
-    for value in (*proto.graph.input, *proto.graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
+    """Give the number of pictures its name, where the exporter took a symbol of its own."""
+    sides = [side for value in (*proto.graph.input, *proto.graph.output) for side in value.type.tensor_type.shape.dim]
+    symbol = sides[0].dim_param
+    for side in sides:
+        if symbol and side.dim_param == symbol:
+            side.dim_param = "batch"
 
 
 def _was_interrupted(error: BaseException | None) -> bool:

@@ -33,9 +33,9 @@ def adder2d(
     and they count: |0 - F|. float16 and bfloat16 are summed in float32. Under autocast it computes and answers in
     float32, as PyTorch's own `cdist`: the outputs are large numbers with small differences.
 
-    It is the operator featherweight::adder2d. While TorchScript traces, and in an ONNX export, it is composed of
+    It is the operator featherweight::adder2d. While TorchScript traces, and in `torch.onnx.export`, it is composed of
     plain operators instead (slice, subtract, absolute, sum), with memory for a whole layer's terms of one place of the
-    kernel.
+    kernel; `featherweight.export` composes it in the file, which takes less time.
 
     Args:
         x: [N, C, H, W].
