@@ -4,7 +4,7 @@ What PyTorch's exporter does with a node, onnxscript's optimizer does by going t
 operators from the start, the 1394 nodes of AdderNet's ResNet-20 took minutes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +20,36 @@ SETTINGS = ("stride", "padding", "dilation")
 END = 2**63 - 1  # of a slice: all that there is
 
 
-def translations() -> dict[Callable[..., Any], Callable[..., Any]]:
-    """Return what `torch.onnx.export` is told of our operators; nothing, if no network has brought them along."""
+def adder_network(model: "nn.Module", example: Any, sizes: Any, settings: Mapping[str, Any]) -> "ModelProto":
+    """Write a network with adder layers in standard operators.
+
+    Args:
+        model, example: a network in evaluation mode, and what it takes.
+        sizes: which of the example's are any, for `torch.export.export`.
+        settings: of `torch.onnx.export`.
+    """
+    import torch
+
+    captured = torch.export.export(model, example, dynamic_shapes=sizes)
+    program = torch.onnx.export(captured, custom_translation_table=_translations(), **settings)
+    assert program is not None
+    proto: ModelProto = program.model_proto
+    _compose(proto)
+    _name_batch(proto)
+    return proto
+
+
+def _name_batch(proto: "ModelProto") -> None:
+    """Give the number of pictures its name: of what is captured before, the exporter takes a symbol of its own."""
+    sides = [side for value in (*proto.graph.input, *proto.graph.output) for side in value.type.tensor_type.shape.dim]
+    symbol = sides[0].dim_param
+    for side in sides:
+        if symbol and side.dim_param == symbol:
+            side.dim_param = "batch"
+
+
+def _translations() -> dict[Callable[..., Any], Callable[..., Any]]:
+    """Return what `torch.onnx.export` is told of our operators; nothing, where a layer of that name is not ours."""
     import torch
 
     library = torch.ops.featherweight
@@ -69,14 +97,14 @@ def _node() -> Callable[..., Any]:
     return node
 
 
-def compose(proto: "ModelProto") -> None:
+def _compose(proto: "ModelProto") -> None:
     """Put standard operators in the place of each adder layer: slices, differences, absolute values, sums.
 
     Y(n, o) = bias(o) - sum over places of the kernel and channels of |X(n, c) - F(o, c)|^p
     """
     graph = proto.graph
     if not any(node.domain == DOMAIN for node in graph.node):
-        return
+        return  # the layers are there, and take no part
     layers = _Layers(proto)
     nodes = [made for node in graph.node for made in (layers.made_of(node) if node.domain == DOMAIN else (node,))]
     del graph.node[:]

@@ -14,7 +14,7 @@ import numpy as np
 from featherweight._extras import require
 from featherweight._files import atomic_path, write_atomically
 
-from ._adder_onnx import compose, has_adder_layers, translations
+from ._adder_onnx import adder_network, has_adder_layers
 from ._half import is_half, to_half
 from ._load import load
 from ._parity import Parity, prove
@@ -203,28 +203,15 @@ def _exported(model: "nn.Module", shape: tuple[int, int, int]) -> "ModelProto":
     try:
         with torch.no_grad():
             if has_adder_layers(model):
-                exported = torch.export.export(copied, example, dynamic_shapes=sizes)
-                program = torch.onnx.export(exported, custom_translation_table=translations(), **settings)
-            else:
-                program = torch.onnx.export(copied, example, dynamic_shapes=sizes, **settings)
+                return adder_network(copied, example, sizes, settings)
+            program = torch.onnx.export(copied, example, dynamic_shapes=sizes, **settings)
     except Exception as error:
         if _was_interrupted(error):  # Ctrl-C while it imports its parts becomes an error of its own
             raise KeyboardInterrupt from error
         raise
     assert program is not None
     proto: ModelProto = program.model_proto
-    compose(proto)
-    _name_batch(proto)
     return proto
-
-
-def _name_batch(proto: "ModelProto") -> None:
-    """Give the number of pictures its name, where the exporter took a symbol of its own."""
-    sides = [side for value in (*proto.graph.input, *proto.graph.output) for side in value.type.tensor_type.shape.dim]
-    symbol = sides[0].dim_param
-    for side in sides:
-        if symbol and side.dim_param == symbol:
-            side.dim_param = "batch"
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
