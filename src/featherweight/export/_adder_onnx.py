@@ -72,12 +72,6 @@ def has_adder_layers(model: "nn.Module") -> bool:
     return any(kind.__name__ == "AdderConv2d" for module in model.modules() for kind in type(module).__mro__)
 
 
-def _unknown(layer: str) -> Exception:
-    from .onnx import ExportError
-
-    return ExportError(f"{layer}: an adder layer in groups needs a height and width that do not depend on the batch")
-
-
 def _node() -> Callable[..., Any]:
     """Return the function that writes one node."""
     schema = require("onnx.defs", extra="export").OpSchema
@@ -143,7 +137,9 @@ class _Layers:
         filters, channels, *kernel = self.shapes[weight]
         group = () if settings["groups"] == 1 else (settings["groups"],)
         if group and not all((*self.shapes[x][2:], *self.shapes[y][2:])):
-            raise _unknown(y)
+            from .onnx import ExportError
+
+            raise ExportError(f"{y}: an adder layer in groups needs a height and width that do not depend on the batch")
 
         yield from self._ready(x, settings["padding"], group, channels, y)
         form = (*group, filters // settings["groups"], channels, *kernel)

@@ -89,9 +89,10 @@ def prove(reference: np.ndarray, exported: np.ndarray, labels: np.ndarray, *, to
             f"parity cannot be shown: the network's logits on {parity.pictures} pictures differ by {spread:.3g} at "
             f"most, rounding beside a logit of {parity.logit_scale:.3g}; is it trained, are the pictures different?"
         )
-    allowed, same = tolerance * parity.logit_scale, round(parity.agreement * parity.pictures)
+    allowed = tolerance * parity.logit_scale
     if parity.agreement < 1 or parity.max_logit_difference > allowed:
         worst = int(np.abs(exported - reference).max(axis=1).argmax())
+        same = round(parity.agreement * parity.pictures)
         classes = f"the best class is the same on {same} of {parity.pictures} pictures"
         logits = (
             f"a logit differs by {parity.max_logit_difference:.3g} (picture {worst}), where {allowed:.3g} is allowed, "
